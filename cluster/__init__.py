@@ -1,0 +1,1 @@
+"""What is true of any engine: topology, plan, targets, secrets, state and the drill core."""

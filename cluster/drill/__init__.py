@@ -1,0 +1,1 @@
+"""The drill core: load, ledger, faults with undo, checkers, verdict, evidence. Knows no engine."""

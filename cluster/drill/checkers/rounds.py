@@ -1,0 +1,104 @@
+"""Each fault of a soak by itself: who was down for how long, and was the cluster whole again?"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from cluster.drill.checkers.availability import Outage
+from cluster.drill.eventlog import read_events
+from cluster.drill.events import Converged, Event, Injected, LoadStopped, RoundBegan, Undone
+from cluster.drill.evidence import EVENTS
+from cluster.drill.measures import Measures, StreamMeasures
+from cluster.drill.verdict import Finding, invalid, unknown, valid
+
+ROUNDS = "rounds"
+
+
+@dataclass
+class Round:
+    """A round as its events tell it; ns are monotonic."""
+
+    number: int
+    name: str
+    began_ns: int
+    faults: list[str] = field(default_factory=list)
+    undone_ns: int | None = None
+    converged_ns: int | None = None
+    missing: str = ""
+    until_ns: int | None = None
+
+
+def rounds_of(events: Sequence[Event]) -> tuple[Round, ...]:
+    """The rounds of a run; the last ends when the load does."""
+    found: list[Round] = []
+    for event in events:
+        if isinstance(event.what, RoundBegan):
+            if found:
+                found[-1].until_ns = event.ns
+            found.append(Round(event.what.number, event.what.name, event.ns))
+        elif found:
+            _take(found[-1], event)
+    return tuple(found)
+
+
+def _take(last: Round, event: Event) -> None:
+    match event.what:
+        case Injected(fault=fault):
+            last.faults.append(fault)
+        case Undone():
+            last.undone_ns = event.ns
+        case Converged(missing=missing) if last.converged_ns is None:
+            last.converged_ns, last.missing = event.ns, missing
+        case LoadStopped(until_ns=until_ns):
+            last.until_ns = until_ns
+        case _:
+            pass
+
+
+def every_round(measures: Measures) -> Iterator[Finding]:
+    """A finding a round."""
+    found = rounds_of(read_events(measures.run.folder / EVENTS))
+    for each in found:
+        yield _judge(measures, each)
+    if not found:
+        yield unknown(ROUNDS, "no fault of the soak was begun")
+
+
+def _judge(measures: Measures, each: Round) -> Finding:
+    subject = f"round {each.number}, {each.name}"
+    what = "; ".join(each.faults)
+    if not what:
+        return unknown(ROUNDS, "its fault was not proved to have hit", subject)
+    if each.converged_ns is None:
+        return unknown(ROUNDS, f"{what}: cut off before the cluster was whole again", subject)
+    if each.missing:
+        return invalid(ROUNDS, f"{what}: not whole again: {each.missing}", subject)
+    whole = (each.converged_ns - (each.undone_ns or each.converged_ns)) / 1e9
+    downs = [_longest(stream, each) for stream in measures.streams]
+    seconds, stream = max(downs, key=lambda down: down[0], default=(0.0, None))
+    text = f"{what}: " + (
+        f"longest outage {seconds:.1f} s ({stream.config.name})"
+        if stream and seconds
+        else "no outage"
+    )
+    over = [(s, st) for s, st in downs if s > st.config.promise.rto]
+    if over:
+        text = f"{text}, allowed {over[0][1].config.promise.rto:g} s"
+        if measures.doubt:
+            return unknown(ROUNDS, f"{text}; but {measures.doubt}", subject)
+        return invalid(ROUNDS, text, subject)
+    return valid(ROUNDS, f"{text}; whole {whole:.1f} s after the undo", subject)
+
+
+def _longest(stream: StreamMeasures, each: Round) -> tuple[float, StreamMeasures]:
+    """Seconds of the stream's longest outage that began in the round."""
+    end = stream.until_ns if each.until_ns is None else each.until_ns
+    lengths = (
+        _seconds(outage, stream.until_ns)
+        for outage in stream.outages
+        if each.began_ns <= outage.start_ns < end
+    )
+    return max(lengths, default=0.0), stream
+
+
+def _seconds(outage: Outage, until_ns: int) -> float:
+    return ((until_ns if outage.end_ns is None else outage.end_ns) - outage.start_ns) / 1e9

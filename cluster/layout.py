@@ -1,0 +1,67 @@
+"""Where everything of one cluster lives: one folder, the same below it on every target."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.inventory import Node
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths below `root`, the cluster's folder. Nothing is created here."""
+
+    root: Path
+
+    def node(self, node: Node) -> Path:
+        """The node's folder, the working directory of its servers."""
+        return self.root / "nodes" / node.name
+
+    def conf(self, node: Node) -> Path:
+        """Rendered configuration files of the node's servers."""
+        return self.node(node) / "conf"
+
+    def data(self, node: Node) -> Path:
+        """The node's data."""
+        return self.node(node) / "data"
+
+    def run(self, node: Node) -> Path:
+        """Sockets of the node's servers."""
+        return self.node(node) / "run"
+
+    def wal(self, node: Node) -> Path:
+        """PostgreSQL's WAL, where it has a volume of its own (`postgres.wal_volume`)."""
+        return self.node(node) / "wal"
+
+    def log(self, server: str) -> Path:
+        """What a server printed."""
+        return self.root / "logs" / f"{server}.log"
+
+    @property
+    def archive(self) -> Path:
+        """The default folder of WAL and backups."""
+        return self.root / "archive"
+
+    @property
+    def secrets(self) -> Path:
+        """Generated passwords and keys."""
+        return self.root / "secrets"
+
+    @property
+    def supervisor(self) -> Path:
+        """supervisord's configuration, socket and log."""
+        return self.root / "supervisor"
+
+    @property
+    def drills(self) -> Path:
+        """Evidence of drill runs, and the journal of open faults."""
+        return self.root / "drills"
+
+    @property
+    def topology(self) -> Path:
+        """The topology that was last provisioned."""
+        return self.root / "topology.yaml"
+
+    @property
+    def lock(self) -> Path:
+        """Held by every command that changes the cluster."""
+        return self.root / "lock"

@@ -1,0 +1,226 @@
+"""What is wrong in a file that a person wrote: where, why, and what was given.
+
+A problem reads `mongo.shards[1].members: must be odd (got 2)`. The ones that pydantic finds are put
+into the same words by `problems_of`.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+Path = tuple[str | int, ...]
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,60}")
+_USERINFO = re.compile(r"//[^/@]*@")
+_SHOWN_CHARACTERS = 60
+
+
+class _Nothing:
+    """No value is quoted: there is none, or it would not help."""
+
+
+NOTHING = _Nothing()
+
+
+class Raw(str):
+    """Text that is quoted as it stands in the file."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A field, the reason why it cannot stand as it is, and its value.
+
+    `line` is only needed where the path does not lead to it: a field that is given twice. `rule`
+    names the rule between fields that is broken; it is empty where the field is wrong by itself.
+    """
+
+    path: Path
+    reason: str
+    value: object = NOTHING
+    line: int | None = None
+    rule: str = ""
+
+    def __str__(self) -> str:
+        got = "" if self.value is NOTHING else f" (got {shown(self.value)})"
+        where = f"{dotted(self.path)}: " if self.path else ""
+        return f"{where}{self.reason}{got}"
+
+
+def dotted(path: Path) -> str:
+    """`("mongo", "shards", 1, "members")` as `mongo.shards[1].members`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif _PLAIN_KEY.fullmatch(part):
+            text += f".{part}" if text else part
+        else:
+            text += f"[{shown(part)}]"
+    return text
+
+
+def shown(value: object) -> str:
+    """A value as an error message quotes it: short, on one line, no password of a URL in it."""
+    match value:
+        case None:
+            return "nothing"
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case float():
+            return f"{value:g}"
+        case str():
+            return _quoted(value)
+        case _:
+            return str(value).lower()  # numbers; true and false as YAML has them
+
+
+def _quoted(value: str) -> str:
+    text = _USERINFO.sub("//***@", value)
+    cut = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    plain = isinstance(value, Raw) and cut.isprintable()
+    return cut if plain else json.dumps(cut, ensure_ascii=not cut.isprintable())
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """` (did you mean "shards"?)`, or nothing where no known name comes near."""
+    near = get_close_matches(name, list(known), n=1)
+    return f' (did you mean "{near[0]}"?)' if near else ""
+
+
+def problems_of(
+    error: ValidationError, model: type[BaseModel], data: object, patterns: Mapping[str, str]
+) -> list[Problem]:
+    """The problems that pydantic found while it read `data` into `model`, one a field.
+
+    `patterns` puts the regular expressions of the model into words.
+    """
+    found: dict[Path, list[Problem]] = {}
+    for detail in error.errors(include_url=False):
+        path = _path_in(data, detail)
+        found.setdefault(path, []).append(_problem(detail, path, model, data, patterns))
+    return [
+        _united(problems)
+        for path, problems in found.items()
+        if not (_counts_entries(problems) and _has_inside(path, found))
+    ]
+
+
+def _path_in(data: object, detail: ErrorDetails) -> Path:
+    """The path in the file: pydantic's also names the alternatives of unions that it tried."""
+    path: list[str | int] = []
+    node = data
+    for part in detail["loc"]:
+        match node, part:
+            case dict(), str() if part in node:
+                node = node[part]
+            case list(), int():
+                node = node[part]
+            case _:
+                continue
+        path.append(part)
+    if detail["type"] == "missing":
+        path.append(detail["loc"][-1])
+    elif detail["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        path.append(detail["ctx"]["discriminator"].strip("'"))
+    return tuple(path)
+
+
+def _united(problems: Sequence[Problem]) -> Problem:
+    """The alternatives of a union in one sentence: `must be "majority" or a whole number`."""
+    first, *others = dict.fromkeys(problem.reason for problem in problems)
+    *some, last = [first, *(other.removeprefix("must be ") for other in others)]
+    return replace(problems[0], reason=f"{', '.join(some)} or {last}" if some else last)
+
+
+def _counts_entries(problems: Sequence[Problem]) -> bool:
+    return problems[0].reason.endswith(_OR_MORE)
+
+
+def _has_inside(path: Path, found: Iterable[Path]) -> bool:
+    """pydantic counts valid entries only: a list is not too short because one of them is wrong."""
+    return any(len(other) > len(path) and other[: len(path)] == path for other in found)
+
+
+def _problem(
+    detail: ErrorDetails,
+    path: Path,
+    model: type[BaseModel],
+    data: object,
+    patterns: Mapping[str, str],
+) -> Problem:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _fields_at(path[:-1], model, data)
+        return Problem(path, f"unknown field{suggestion(str(path[-1]), known)}")
+    if kind == "string_type" and isinstance(detail["input"], bool | int | float):
+        reason = "must be text: put it in quotes"
+    elif kind == "string_pattern_mismatch":
+        reason = f"must be {patterns.get(context['pattern'], context['pattern'])}"
+    else:
+        reason = _REASONS[kind].format(**context) if kind in _REASONS else detail["msg"]
+    value = NOTHING if kind in _UNQUOTED else context.get("tag", detail["input"])
+    return Problem(path, reason.replace("'", '"'), value)
+
+
+_OR_MORE = "or more entries"
+_REASONS = {
+    "missing": "is required",
+    "union_tag_not_found": "is required",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "string_too_long": "must have at most {max_length} characters",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "too_short": f"must have {{min_length}} {_OR_MORE}",
+    "too_long": "must have {max_length} entries or fewer",
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "union_tag_invalid": "must be one of {expected_tags}",
+}
+_UNQUOTED = {"missing", "union_tag_not_found", "too_short", "too_long"}
+
+
+def _fields_at(path: Path, model: type[BaseModel], data: object) -> list[str]:
+    """The fields that may stand at `path`, for a suggestion."""
+    models, node = [model], data
+    for part in path:
+        match node, part:
+            case dict(), str():
+                fields = [found.model_fields[part] for found in models]
+                models = [inner for field in fields for inner in _models_in(field.annotation)]
+                node = node[part]
+            case list(), int():
+                node = node[part]
+    if len(models) > 1 and isinstance(node, dict):
+        models = [found for found in models if _is_tagged(found, node.get("type"))]
+    return [name for found in models for name in found.model_fields]
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The models in `tuple[A, ...]`, `A | None`, `Annotated[A | B, …]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
+
+
+def _is_tagged(model: type[BaseModel], tag: object) -> bool:
+    """Whether this alternative of a union, told apart by `type`, is the one meant."""
+    return tag in get_args(model.model_fields["type"].annotation)

@@ -1,0 +1,1 @@
+"""The application's data model: what is stored where, with which guarantees. Pure declarations."""

@@ -1,0 +1,166 @@
+"""What a target does for the engines: run servers, and run tools beside them.
+
+Being able to do a fault is a protocol of its own, so that a drill can ask for it and be skipped
+with a reason where the target, or the user's rights, cannot give it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from cluster.inventory import Node
+from cluster.server import Server
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """What the target knows of a server without asking it."""
+
+    running: bool
+    detail: str
+    pid: int | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a tool printed, and its exit code."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Target(Protocol):
+    """A place where servers run."""
+
+    @property
+    def name(self) -> str:
+        """`local` or `kubernetes`."""
+        ...
+
+    def start(self, server: Server) -> None:
+        """Start a server whose files are in place; returns when its process runs."""
+        ...
+
+    def stop(self, server: Server) -> None:
+        """Stop it cleanly, killing it after `server.stop_seconds`."""
+        ...
+
+    def reload(self, server: Server) -> None:
+        """Make it read its configuration again."""
+        ...
+
+    def state(self, server: Server) -> ServerState:
+        """Whether it runs."""
+        ...
+
+    def run_tool(
+        self,
+        node: Node,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        seconds: float = 60,
+    ) -> ToolResult:
+        """Run a program on a node as the servers' user. Raises UnreachableError on a time-out.
+
+        `env` may hold a password, `argv` never does.
+        """
+        ...
+
+    def lacks(self, need: type) -> str:
+        """Why one of the `Can…` protocols below cannot be had here and by this user; "" if it can.
+
+        For a drill's "skipped: why". Asks the machine, and changes nothing.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Hit:
+    """Proof that a fault was done: when (monotonic seconds), and what was seen."""
+
+    at: float
+    proof: str
+
+
+@runtime_checkable
+class CanKill(Protocol):
+    """Servers can be killed without a chance to clean up."""
+
+    def kill(self, servers: Sequence[Server], program: str | None = None) -> Hit:
+        """SIGKILL the servers and everything they started; returns when all are gone.
+
+        With `program` (the process's name) only that program of theirs, and nothing it started.
+        """
+        ...
+
+
+@runtime_checkable
+class CanFreeze(Protocol):
+    """Servers can be stopped in the middle of everything, their sockets open."""
+
+    def freeze(self, servers: Sequence[Server], program: str | None = None) -> Hit:
+        """SIGSTOP the servers and everything they started; returns when all stand still.
+
+        With `program` (the process's name) only the processes of that name.
+        """
+        ...
+
+    def thaw(self, servers: Sequence[Server]) -> None:
+        """SIGCONT whatever of them stands still. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class CanIsolate(Protocol):
+    """The network between two groups of servers can be cut, and nothing else."""
+
+    def isolate(self, name: str, servers: Sequence[Server], peers: Sequence[Server]) -> Hit:
+        """Drop every packet between `servers` and `peers`, both ways, on old and new connections.
+
+        Everybody else (clients, proxies) reaches both. `name` (lowercase, digits, `_`) is what
+        `rejoin` takes. Returns when it is proved that a packet was dropped.
+        """
+        ...
+
+    def rejoin(self, name: str) -> None:
+        """Let the packets pass again. Idempotent, also where `isolate` was cut off half way."""
+        ...
+
+
+@runtime_checkable
+class CanThrottle(Protocol):
+    """Servers can be made slow without being stopped."""
+
+    def throttle(self, servers: Sequence[Server], share: float) -> Hit:
+        """Let them run for `share` (0 to 1) of the time; returns when they are seen to be slow."""
+        ...
+
+    def release(self, servers: Sequence[Server]) -> None:
+        """Let them run freely again. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class CanWipe(Protocol):
+    """A server's data folder can be emptied, as when its disk is replaced."""
+
+    def wipe(self, server: Server) -> Hit:
+        """SIGKILL the server with everything it started, and empty its data folder."""
+        ...
+
+
+@runtime_checkable
+class CanFill(Protocol):
+    """A node's volume can be filled to the last byte."""
+
+    def fill(self, node: Node, folder: Path) -> Hit:
+        """Fill the volume that holds `folder`, if it is nobody else's. Raises OpsError if it is."""
+        ...
+
+    def drain(self, node: Node, folder: Path) -> None:
+        """Give the space back. Idempotent."""
+        ...

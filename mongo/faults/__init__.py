@@ -1,0 +1,1 @@
+"""MongoDB's faults: one a file."""

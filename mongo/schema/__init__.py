@@ -1,0 +1,1 @@
+"""The declared data model on MongoDB: rendered, compared with the live servers, applied."""

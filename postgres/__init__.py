@@ -1,0 +1,1 @@
+"""Everything that knows PostgreSQL, Patroni, etcd, HAProxy, pgbouncer and pgBackRest."""

@@ -1,0 +1,148 @@
+"""pgBackRest: the stanza, the proof that archiving works, backups, and what it says of them."""
+
+import json
+from dataclasses import dataclass
+
+from cluster.clock import wait_for
+from cluster.context import Context
+from cluster.errors import OpsError, UnreachableError
+from cluster.inventory import Node
+from cluster.target import ToolResult
+from postgres import archive, wal
+
+LOCKED = 50  # pgBackRest's exit code where another of its commands holds the lock
+INFO_SECONDS = 20
+CHECK_SECONDS = 60
+BACKUP_SECONDS = 1800
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A finished backup. `kind` is full, diff or incr; times are seconds since 1970."""
+
+    label: str
+    kind: str
+    started: int
+    stopped: int
+    bytes_total: int
+    bytes_repository: int
+    wal_start: str
+    wal_stop: str
+    error: bool
+
+
+@dataclass(frozen=True)
+class Repositories:
+    """What pgBackRest knows of the stanza. `system_id` is of the newest database in it."""
+
+    exists: bool
+    message: str
+    system_id: int | None
+    backups: tuple[Backup, ...]
+    wal_first: str
+    wal_last: str
+
+    @property
+    def full(self) -> Backup | None:
+        """The newest good full backup."""
+        good = [backup for backup in self.backups if backup.kind == "full" and not backup.error]
+        return good[-1] if good else None
+
+
+def parse_info(text: str) -> Repositories:
+    """The answer of `pgbackrest info --output=json` for one stanza. Raises OpsError for no JSON.
+
+    Status codes are pgBackRest's: 0 ok, 2 no valid backups; others have no usable stanza.
+    """
+    try:
+        rows = json.loads(text)
+    except ValueError as error:
+        raise OpsError(f"pgbackrest info: {text[:200]}") from error
+    if not rows:
+        return Repositories(False, "no stanza", None, (), "", "")  # noqa: FBT003
+    row = rows[0]
+    databases, archives = row.get("db") or [], row.get("archive") or []
+    wal = archives[-1] if archives else {}
+    return Repositories(
+        exists=row["status"]["code"] in {0, 2} and bool(databases),
+        message=row["status"]["message"],
+        system_id=databases[-1]["system-id"] if databases else None,
+        backups=tuple(
+            Backup(
+                label=backup["label"],
+                kind=backup["type"],
+                started=backup["timestamp"]["start"],
+                stopped=backup["timestamp"]["stop"],
+                bytes_total=backup["info"]["size"],
+                bytes_repository=backup["info"]["repository"]["delta"],
+                wal_start=backup["archive"]["start"] or "",
+                wal_stop=backup["archive"]["stop"] or "",
+                error=bool(backup.get("error")),
+            )
+            for backup in row.get("backup") or []
+        ),
+        wal_first=wal.get("min") or "",
+        wal_last=wal.get("max") or "",
+    )
+
+
+def repositories(context: Context, node: Node) -> Repositories:
+    """What is in the repositories, as a node sees them."""
+    ended = _run(context, node, ("info", "--output=json"), INFO_SECONDS)
+    return parse_info(ended.stdout)
+
+
+def archived(context: Context, node: Node, repository: int = 1) -> tuple[str, ...]:
+    """The WAL segments in a repository, by name, in order; of every timeline."""
+    command = ("repo-ls", f"--repo={repository}", "--recurse", f"archive/{archive.stanza(context)}")
+    return parse_listing(_run(context, node, command, INFO_SECONDS).stdout)
+
+
+def parse_listing(text: str) -> tuple[str, ...]:
+    """`…/<segment>-<checksum>.<compression>` a line; histories and labels are no segments."""
+    names = (line.strip().rpartition("/")[2] for line in text.splitlines())
+    return wal.segments(name.partition("-")[0] for name in names if "-" in name)
+
+
+def create_stanza(context: Context, node: Node) -> None:
+    """Prepare the repositories for this database cluster. Idempotent."""
+    _run(context, node, ("stanza-create",), CHECK_SECONDS)
+
+
+def check(context: Context, node: Node) -> None:
+    """Prove archiving: a new WAL segment must reach every repository. Raises OpsError if not."""
+    _run(context, node, ("check",), CHECK_SECONDS)
+
+
+def full_backup(context: Context, node: Node) -> None:
+    """Take a full backup. Interrupted, it leaves nothing that is listed as a backup."""
+    _run(context, node, ("backup", "--type=full"), BACKUP_SECONDS)
+
+
+def _run(context: Context, node: Node, command: tuple[str, ...], seconds: float) -> ToolResult:
+    """Run pgbackrest on a node, waiting where another of its commands holds the lock."""
+    argv = (archive.program(context), f"--stanza={archive.stanza(context)}", *command)
+
+    def unlocked() -> ToolResult | None:
+        ended = context.target.run_tool(
+            node, argv, env=archive.environment(context, node), seconds=seconds
+        )
+        return None if ended.code == LOCKED else ended
+
+    try:
+        ended = wait_for(
+            f"pgbackrest {command[0]}: its lock", unlocked, seconds=seconds, every=0.5,
+            clock=context.clock,
+        )  # fmt: skip
+    except UnreachableError as error:
+        raise UnreachableError(error.message, "another pgbackrest is running") from error
+    if ended.code:
+        raise OpsError(f"pgbackrest {command[0]} on {node.name}: {_reason(ended)}")
+    return ended
+
+
+def _reason(ended: ToolResult) -> str:
+    """The first error of pgBackRest's output, without its time stamp."""
+    lines = (ended.stdout + ended.stderr).splitlines()
+    errors = [line for line in lines if "ERROR" in line] or lines
+    return errors[0].partition("ERROR: ")[2] or errors[0] if errors else f"exit code {ended.code}"

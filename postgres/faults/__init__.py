@@ -1,0 +1,1 @@
+"""Faults of the PostgreSQL side: one thing broken, one file."""

@@ -1,0 +1,84 @@
+"""What the declared guarantees mean here: how a session commits, and where it connects.
+
+`cluster.schema.guarantees` promises; services, drills, seeding and reports connect through this.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from enum import StrEnum
+from typing import Literal
+
+from psycopg import sql
+
+from cluster.context import Context
+from cluster.inventory import Kind
+from cluster.schema.guarantees import PAYMENT, Guarantee
+from postgres import client, names
+from postgres.client import Connection
+
+
+class Way(StrEnum):
+    """A way through the proxies: who answers, and what it is for."""
+
+    POOLED = "pooled"  # the primary: services, real-time reads
+    DIRECT = "direct"  # the primary, a session of one's own: COPY of much, advisory locks
+    REPORTING = "reporting"  # a standby, behind the primary by its lag
+
+
+PORTS = {
+    Way.POOLED: names.POOLED_PORT,
+    Way.DIRECT: names.DIRECT_PORT,
+    Way.REPORTING: names.READS_PORT,
+}
+
+
+def synchronous_commit(guarantee: Guarantee = PAYMENT) -> Literal["on", "local"]:
+    """PostgreSQL's setting for writes: `on` waits until the named standby has the WAL on disk."""
+    return "on" if guarantee.synchronous else "local"
+
+
+def reporting_way(guarantee: Guarantee = PAYMENT) -> Way:
+    """Where the reporting queries of an entity with this guarantee go."""
+    return Way.REPORTING if guarantee.reporting == "standby" else Way.POOLED
+
+
+def parameters(context: Context, port: int, *, first: int = 0) -> dict[str, str | int]:
+    """libpq's parameters for the application's role through every proxy, the `first`-th first."""
+    proxies = [node.address for node in context.inventory.of(Kind.HAPROXY)]
+    turn = first % len(proxies)
+    user = names.application(context.topology)
+    return {
+        "host": ",".join(proxies[turn:] + proxies[:turn]),
+        "port": port,
+        "user": user,
+        "password": names.password(context, user),
+        "dbname": context.topology.postgres.database,
+    }
+
+
+def session(context: Context, way: Way = Way.POOLED) -> AbstractContextManager[Connection]:
+    """A session of the application's role, in autocommit mode, with the server's own defaults.
+
+    Raises UnreachableError where no proxy leads to a server, or the connection is lost.
+    """
+    user = names.application(context.topology)
+    return client.session(
+        host=str(parameters(context, PORTS[way])["host"]),
+        port=PORTS[way],
+        user=user,
+        password=names.password(context, user),
+        database=context.topology.postgres.database,
+        statement_seconds=None,  # pgbouncer refuses start-up options
+    )
+
+
+@contextmanager
+def transaction(connection: Connection, guarantee: Guarantee = PAYMENT) -> Iterator[None]:
+    """A transaction that commits as the guarantee says, whatever the session's default is."""
+    with connection.transaction():
+        connection.execute(
+            sql.SQL("SET LOCAL synchronous_commit TO {}").format(
+                sql.Literal(synchronous_commit(guarantee))
+            )
+        )
+        yield

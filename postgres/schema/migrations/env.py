@@ -1,0 +1,9 @@
+"""Alembic runs this: the migrations, on the connection that `postgres.schema.runner` gave it."""
+
+from alembic import context
+
+context.configure(
+    connection=context.config.attributes["connection"], transaction_per_migration=True
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,78 @@
+"""The steps of the WAL archive: the stanza, the proof, the first full backup."""
+
+from cluster.context import Context
+from cluster.errors import OpsError
+from cluster.plan import Finding, Step, done, todo
+from postgres import backup, names, patroni
+from postgres.client import superuser, value
+from postgres.scopes import Scope
+from postgres.steps.common import RIGHTS
+
+STANZA = "WAL archive stanza"
+CHECK = "WAL archive check"
+BACKUP = "full backup"
+
+
+def steps(context: Context, scope: Scope) -> tuple[Step, ...]:
+    """The steps of the archive of the scope that takes the writes."""
+    return (_stanza(context, scope), _check(context, scope), _backup(context, scope))
+
+
+def _stanza(context: Context, scope: Scope) -> Step:
+    def check() -> Finding:
+        leader = patroni.leader_of(scope)
+        with superuser(context, leader) as connection:
+            system_id = value(connection, "SELECT system_identifier FROM pg_control_system()")
+        found = backup.repositories(context, leader)
+        if not found.exists:
+            return todo("the archive does not know this database cluster yet")
+        if found.system_id != system_id:
+            raise OpsError(
+                f"the archive belongs to another database cluster ({found.system_id})",
+                "give this one a repository path of its own, or move the old archive away",
+            )
+        return done("the archive knows this database cluster")
+
+    return Step(
+        STANZA,
+        names.ARCHIVE,
+        "prepare the archive",
+        check,
+        lambda: backup.create_stanza(context, patroni.leader_of(scope)),
+        (RIGHTS,),
+    )
+
+
+def _check(context: Context, scope: Scope) -> Step:
+    def check() -> Finding:
+        with superuser(context, patroni.leader_of(scope)) as connection:
+            working = value(
+                connection,
+                "SELECT last_archived_time > coalesce(last_failed_time, '-infinity')"
+                " FROM pg_stat_archiver",
+            )
+        return done("the last segment was archived") if working else todo("not proved yet")
+
+    return Step(
+        CHECK,
+        names.ARCHIVE,
+        "prove that WAL reaches the archive",
+        check,
+        lambda: backup.check(context, patroni.leader_of(scope)),
+        (STANZA,),
+    )
+
+
+def _backup(context: Context, scope: Scope) -> Step:
+    def check() -> Finding:
+        full = backup.repositories(context, patroni.leader_of(scope)).full
+        return done(f"there is {full.label}") if full else todo("there is none")
+
+    return Step(
+        BACKUP,
+        names.ARCHIVE,
+        "take a first full backup",
+        check,
+        lambda: backup.full_backup(context, patroni.leader_of(scope)),
+        (CHECK,),
+    )

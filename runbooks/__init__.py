@@ -1,0 +1,1 @@
+"""Procedures that a person can read and the tool can run."""

@@ -1,0 +1,47 @@
+"""`demo`: the whole story on one machine."""
+
+import click
+
+from skillswap_ops import console
+from skillswap_ops.options import Selection, selects_cluster
+
+DRILLS = ("mongo-primary-kill", "pg-node-kill")
+
+
+@click.command("demo")
+@click.option("--destroy", "and_destroy", is_flag=True, help="Remove the cluster at the end.")
+@selects_cluster
+def command(selection: Selection, *, and_destroy: bool) -> None:
+    """Build the whole topology here, break it twice, print both verdicts.
+
+    Takes about three minutes and two gigabytes of memory. The cluster is left running to be
+    looked at; `skillswap-ops destroy` removes it.
+    """
+    from skillswap_ops.commands.drill.run import run_and_show
+    from skillswap_ops.commands.provision import run_provision
+    from skillswap_ops.commands.status import draw
+    from skillswap_ops.drill_series import Wishes, worst_exit_code
+    from skillswap_ops.drilling import any_seed, chosen
+    from skillswap_ops.overview import overview
+    from skillswap_ops.provisioning import destroy
+    from skillswap_ops.wiring import local_context
+
+    console.say("1. Build: real servers, one address each.")
+    run_provision(selection)
+    context = local_context(selection, must_exist=True)
+    console.err().print(draw(overview(context)))
+    console.say("2. Break: write through the router and the proxies, kill two primaries.")
+    wishes = Wishes(any_seed())
+    ends = run_and_show(selection, chosen(DRILLS), wishes, full=False, yes=True)
+    console.say("3. The verdicts above come from the ledger of acknowledged writes, read back.")
+    if and_destroy:
+        destroy(context)
+        console.say("Destroyed.")
+    else:
+        console.say(
+            "Look around: skillswap-ops status, endpoints, verify, drill report.\n"
+            "Remove it:   skillswap-ops destroy"
+        )
+    code = worst_exit_code(ends)
+    if code:
+        raise SystemExit(code)

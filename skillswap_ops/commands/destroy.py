@@ -1,0 +1,28 @@
+"""`destroy`: stop and remove."""
+
+import click
+
+from skillswap_ops import console
+from skillswap_ops.options import Selection, confirm, selects_cluster, yes_option
+
+
+@click.command("destroy")
+@selects_cluster
+@yes_option
+def command(selection: Selection, *, yes: bool) -> None:
+    """Stop and remove the cluster, with its data, its backups and its drill evidence.
+
+    Only what lies in the cluster's own folder is removed: an archive repository elsewhere stays.
+    """
+    from skillswap_ops.provisioning import destroy
+    from skillswap_ops.wiring import local_context
+
+    context = local_context(selection, must_exist=True)
+    root = context.layout.root
+    confirm(
+        f"This ends every server of cluster {context.topology.name} and removes {root} with its "
+        "data, backups, secrets and drill evidence. Go on?",
+        yes=yes,
+    )
+    ended = destroy(context)
+    console.say(f"Destroyed: {ended} processes ended, {root} removed.")

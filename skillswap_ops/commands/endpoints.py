@@ -1,0 +1,38 @@
+"""`endpoints`: connection strings."""
+
+import click
+
+from skillswap_ops import console
+from skillswap_ops.options import Selection, selects_cluster
+
+
+@click.command("endpoints")
+@click.argument("name", required=False)
+@click.option("--reveal", is_flag=True, help="Print passwords. Mind who reads your screen.")
+@selects_cluster
+def command(selection: Selection, *, name: str | None, reveal: bool) -> None:
+    """Print connection strings; secrets are masked unless asked.
+
+    With NAME only that one's string is printed, for use in a script.
+
+    \b
+    Examples:
+      skillswap-ops endpoints
+      psql "$(skillswap-ops endpoints pg-payments --reveal)"
+    """
+    from skillswap_ops.engines import all_endpoints
+    from skillswap_ops.wiring import local_context
+
+    rows = all_endpoints(local_context(selection, must_exist=True), reveal=reveal)
+    if name:
+        uri = next((row.uri for row in rows if row.name == name), None)
+        if uri is None:
+            known = ", ".join(row.name for row in rows)
+            raise click.UsageError(f"there is no endpoint {name}; there are: {known}")
+        click.echo(uri)
+    elif selection.json:
+        console.print_json(rows)
+    else:
+        for row in rows:
+            click.secho(f"{row.name}", bold=True, nl=False)
+            click.echo(f"  {row.purpose}\n  {row.uri}")

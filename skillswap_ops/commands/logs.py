@@ -1,0 +1,42 @@
+"""`logs`: what a server printed."""
+
+import time
+from pathlib import Path
+
+import click
+
+from skillswap_ops.options import Selection, selects_cluster
+
+
+@click.command("logs")
+@click.argument("server")
+@click.option("-n", "--lines", default=50, show_default=True, help="How many lines of its end.")
+@click.option("-F", "--follow", is_flag=True, help="Go on as it grows, until Ctrl-C.")
+@selects_cluster
+def command(selection: Selection, *, server: str, lines: int, follow: bool) -> None:
+    """Print or follow the log of SERVER (`pg1`, `shard-a-2`, `pg1-pgbouncer`, …).
+
+    \b
+    Examples:
+      skillswap-ops logs pg1
+      skillswap-ops logs haproxy-1 --follow
+    """
+    from skillswap_ops.wiring import local_context
+
+    context = local_context(selection, must_exist=True)
+    known = sorted(path.stem for path in context.layout.log("x").parent.glob("*.log"))
+    if server not in known:
+        raise click.UsageError(f"there is no server {server}; there are: {', '.join(known)}")
+    _tail(context.layout.log(server), lines, follow=follow)
+
+
+def _tail(path: Path, lines: int, *, follow: bool) -> None:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file.readlines()[-lines:]:
+            click.echo(line, nl=False)
+        while follow:
+            line = file.readline()
+            if line:
+                click.echo(line, nl=False)
+            else:
+                time.sleep(0.2)

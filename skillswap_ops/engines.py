@@ -1,0 +1,46 @@
+"""All engines together: the one place that knows which there are."""
+
+from collections.abc import Callable
+
+import mongo.endpoints
+import mongo.servers
+import mongo.status
+import mongo.steps
+import postgres.endpoints
+import postgres.servers
+import postgres.status
+import postgres.steps
+from cluster.context import Context
+from cluster.endpoint import Endpoint
+from cluster.plan import Step
+from cluster.server import Server
+from cluster.status import NodeStatus
+from manifests import redis
+
+
+def all_servers(context: Context) -> tuple[Server, ...]:
+    """Every server of the topology."""
+    return (
+        *mongo.servers.servers(context),
+        *postgres.servers.servers(context),
+        *redis.servers(context),
+    )
+
+
+def engine_steps(context: Context) -> tuple[Step, ...]:
+    """Every engine's own steps; they need the servers' start steps."""
+    return (*mongo.steps.steps(context), *postgres.steps.steps(context), *redis.steps(context))
+
+
+def all_endpoints(context: Context, *, reveal: bool) -> tuple[Endpoint, ...]:
+    """Every connection string."""
+    return (
+        *mongo.endpoints.endpoints(context, reveal=reveal),
+        *postgres.endpoints.endpoints(context, reveal=reveal),
+        *redis.endpoints(context, reveal=reveal),
+    )
+
+
+def status_readers() -> tuple[Callable[[Context], tuple[NodeStatus, ...]], ...]:
+    """One a engine, each safe to call beside the others."""
+    return (mongo.status.status, postgres.status.status, redis.status)

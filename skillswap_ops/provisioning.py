@@ -1,0 +1,181 @@
+"""Provision, plan, stop and destroy on the local target."""
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.errors import OpsError, RefusedError, UnreachableError
+from cluster.files import write_atomic
+from cluster.inventory import Inventory, Kind, inventory, moved
+from cluster.local import preflight, processes
+from cluster.local.steps import start_steps, stop_strays, supervisor_step
+from cluster.local.volumes import check_volumes
+from cluster.lock import exclusive
+from cluster.plan import Event, Finished, Outcome, Step, execute, preview
+from cluster.server import Server
+from cluster.topology_file import dump_topology, load_topology
+from skillswap_ops.engines import all_servers, engine_steps
+from skillswap_ops.wiring import LocalContext
+
+
+@dataclass(frozen=True)
+class ComponentTime:
+    """How long a component took, from its first step's begin to its last one's end, in seconds."""
+
+    component: str
+    began: float
+    seconds: float
+    changed: int
+    steps: int
+
+
+def all_steps(context: LocalContext) -> tuple[Step, ...]:
+    """Everything that makes the cluster what it should be."""
+    return (
+        supervisor_step(context.target, context.clock),
+        *start_steps(context.target, all_servers(context)),
+        *engine_steps(context),
+    )
+
+
+def plan(context: LocalContext) -> list[Finished]:
+    """What `provision` would do; changes nothing."""
+    check_change(context)
+    check_machine(context, all_servers(context))
+    return preview(all_steps(context))
+
+
+def provision(context: LocalContext, on_event: Callable[[Event], None]) -> list[Finished]:
+    """Make the cluster as its topology says.
+
+    Raises OpsError for a machine that cannot carry it, and BusyError for a second run at once.
+    A step that fails is in the result; what did not need it was done all the same.
+    """
+    servers = all_servers(context)
+    check_change(context)
+    check_machine(context, servers)
+    make_home(context)
+    with exclusive(context.layout.lock, "provision"):
+        write_atomic(context.layout.topology, dump_topology(context.topology), mode=0o644)
+        return execute(all_steps(context), on_event)
+
+
+def check_change(context: LocalContext) -> None:
+    """Raises RefusedError where the topology would move or drop a node that has data.
+
+    Addresses are in replica set configurations and in data folders: they do not follow by
+    themselves, and a member that is dropped from the file would go on running unseen.
+    """
+    layout = context.layout
+    if not layout.topology.exists():
+        return
+    old_topology = load_topology(layout.topology)
+    before = inventory(old_topology)
+    wanted = {node.name for node in context.inventory.nodes}
+    with_data = [node for node in before.nodes if layout.data(node).exists()]
+    dropped = [node.name for node in with_data if node.name not in wanted]
+    moves = [
+        f"{old.name} would move from {old.address} to {new.address}"
+        for old, new in moved(Inventory(tuple(with_data)), context.inventory)
+    ]
+    if dropped:
+        moves.append(f"not in the topology any more: {', '.join(dropped)}")
+    volumes = (old_topology.postgres.wal_volume, context.topology.postgres.wal_volume)
+    if volumes[0] != volumes[1] and any(node.kind is Kind.POSTGRES for node in with_data):
+        moves.append(f"postgres.wal_volume would change from {volumes[0]} to {volumes[1]} MiB")
+    if moves:
+        raise RefusedError(
+            "\n".join(moves),
+            "put new shards and members at the end, and keep `local.network` and "
+            "`postgres.wal_volume`; to begin anew, "
+            "`destroy` first",
+        )
+
+
+def check_machine(context: LocalContext, servers: Sequence[Server]) -> None:
+    """Raises OpsError with all that this machine lacks."""
+    preflight.check_paths(context.layout, servers)
+    preflight.check_disk(context.layout)
+    programs = sorted({server.argv[0] for server in servers})
+    check_volumes(servers)
+    preflight.check_readable(context.target.user, programs, context.layout.root)
+    running = _running(context)
+    idle = [server for server in servers if server.name not in running]
+    preflight.check_ports(idle, context.layout.root)
+
+
+def make_home(context: LocalContext) -> None:
+    """The cluster's folder; only the nodes' own folders belong to the servers' user."""
+    layout = context.layout
+    mode = 0o755 if context.target.user.name else 0o700
+    for folder in (layout.root.parent, layout.root, layout.root / "nodes", layout.root / "logs"):
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    for folder in (layout.secrets, layout.supervisor, layout.drills):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    context.target.make_folder(layout.archive)
+
+
+def component_times(ends: Iterable[Finished]) -> list[ComponentTime]:
+    """Time by component, in order of beginning."""
+    by_component: dict[str, list[Finished]] = {}
+    for end in ends:
+        by_component.setdefault(end.step.component, []).append(end)
+    start = min((end.began for rows in by_component.values() for end in rows), default=0.0)
+    times = [
+        ComponentTime(
+            component,
+            min(row.began for row in rows) - start,
+            max(row.ended for row in rows) - min(row.began for row in rows),
+            sum(row.outcome is Outcome.CHANGED for row in rows),
+            len(rows),
+        )
+        for component, rows in by_component.items()
+    ]
+    return sorted(times, key=lambda time: time.began)
+
+
+def stop(context: LocalContext) -> None:
+    """Stop every server cleanly, and supervisord; data stays."""
+    with exclusive(context.layout.lock, "stop"):
+        with suppress(UnreachableError):
+            context.target.supervisor.shutdown()
+        stop_strays(context.target, context.clock)
+
+
+def destroy(context: LocalContext) -> int:
+    """End every process of the cluster and remove its folder; returns how many were ended.
+
+    Nothing is flushed: the data goes anyway. Raises OpsError where something could not be removed.
+    """
+    root = context.layout.root
+    with exclusive(context.layout.lock, "destroy"):
+        ended = processes.kill_all(root, None, context.clock, seconds=30)
+        context.target.let_go()
+        # The topology goes last, so that an interrupted destroy still knows what it was about.
+        for entry in sorted(root.iterdir(), key=lambda path: path == context.layout.topology):
+            _remove(entry, context)
+    _remove(root, context)
+    return ended
+
+
+def _remove(entry: Path, context: LocalContext) -> None:
+    try:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)
+    except OSError as error:
+        raise OpsError(
+            f"{error.filename or entry} cannot be removed: {error.strerror}",
+            f"remove {context.layout.root} by hand, as its owner",
+        ) from error
+
+
+def _running(context: LocalContext) -> frozenset[str]:
+    try:
+        states = context.target.supervisor.states()
+    except UnreachableError:
+        return frozenset()
+    return frozenset(name for name, state in states.items() if state.running)

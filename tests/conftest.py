@@ -1,0 +1,107 @@
+"""Fixtures of all tests: a throwaway home, and one provisioned cluster for those that need it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, settings
+
+from cluster.clock import SYSTEM_CLOCK
+from cluster.local import processes
+from skillswap_ops.options import Selection
+from skillswap_ops.wiring import LocalContext, local_context
+
+# A machine that others load may be slow to think of an example; that says nothing of the code.
+settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("shared machine")
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "cluster" / "tp3.yaml"
+SHARED_NETWORK = "127.90.0.0/16"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A home with a topology file, and the command line run on it."""
+
+    home: Path
+    topology: Path
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(self.topology, self.home, None, "local", "table")
+
+    @property
+    def context(self) -> LocalContext:
+        return local_context(self.selection)
+
+    def command(self, *words: str) -> list[str]:
+        """The command line as an argument list."""
+        options = ["--home", str(self.home), "--topology", str(self.topology)]
+        return [sys.executable, "-m", "skillswap_ops.main", *words, *options]
+
+    def run(
+        self, *words: str, code: int | None = 0, seconds: float = 300
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run the command line; asserts its exit code unless `code` is None."""
+        ended = subprocess.run(
+            self.command(*words),
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        shown = f"{words}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+        assert code is None or ended.returncode == code, shown
+        assert "Traceback" not in ended.stderr, shown
+        return ended
+
+    def json(self, *words: str, code: int | None = 0) -> object:
+        """What the command printed, as JSON."""
+        return json.loads(self.run(*words, "--output", "json", code=code).stdout)
+
+
+def make_lab(network: str, name: str, **changes: object) -> Lab:
+    """A lab in a folder that the servers' user can enter; `changes` replace top-level fields."""
+    home = Path(tempfile.mkdtemp(prefix="sso-"))
+    home.chmod(0o755)
+    topology = yaml.safe_load(SHIPPED.read_text("utf-8"))
+    topology |= {"name": name, "local": {"network": network}, **changes}
+    file = home / "topology.yaml"
+    file.write_text(yaml.safe_dump(topology), "utf-8")
+    return Lab(home, file)
+
+
+def remove_lab(lab: Lab) -> None:
+    """End and remove whatever the lab's clusters left."""
+    for cluster in lab.home.iterdir():
+        if cluster.is_dir():
+            processes.kill_all(cluster, None, SYSTEM_CLOCK, seconds=30)
+    shutil.rmtree(lab.home, ignore_errors=False)
+
+
+@pytest.fixture(scope="session")
+def shared_lab() -> Iterator[Lab]:
+    """The whole TP3 topology, provisioned once; tests leave it healthy."""
+    if os.environ.get("SKILLSWAP_OPS_TEST_LAB"):  # a developer's own, kept between runs
+        home = Path(os.environ["SKILLSWAP_OPS_TEST_LAB"])
+        yield Lab(home, home / "topology.yaml")
+        return
+    lab = make_lab(SHARED_NETWORK, "shared")
+    try:
+        lab.run("provision")
+        yield lab
+        lab.run("destroy", "--yes")
+    finally:
+        remove_lab(lab)

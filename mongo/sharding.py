@@ -1,7 +1,7 @@
 """What makes shards one cluster: their registration, the segments' places, the defaults."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 
 from pymongo.errors import OperationFailure
@@ -15,6 +15,7 @@ from mongo.client import (
     QUICK_SECONDS,
     SET_SECONDS,
     Client,
+    node_client,
     router_client,
     set_client,
     unless_silent,
@@ -70,6 +71,7 @@ def _defaults_step(context: Context) -> Step:
     def act() -> None:
         with set_client(config, internal(context)) as client:
             set_default_write_concern(client, wanted)
+        tell_routers(context)
 
     return Step(
         name=DEFAULTS_STEP,
@@ -92,9 +94,23 @@ def set_default_write_concern(client: Client, wanted: WriteConcern) -> None:
     )
 
 
-def default_write_concern(client: Client) -> WriteConcern | None:
-    """`w` of the cluster-wide default; None where nobody has set one."""
-    answer = client.admin.command("getDefaultRWConcern")
+def tell_routers(context: Context) -> None:
+    """Set the default through every router that answers, so that each applies it from now on.
+
+    A router keeps what it read of the config servers for a while; one that does not answer reads
+    it when it starts.
+    """
+    for router in nodes.routers(context):
+        with suppress(OpsError), node_client(router, login(context, ADMIN)) as client:
+            set_default_write_concern(client, context.topology.mongo.write_concern)
+
+
+def default_write_concern(client: Client, *, in_memory: bool = False) -> WriteConcern | None:
+    """`w` of the cluster-wide default; None where nobody has set one.
+
+    `in_memory` asks a router for what it gives to writes now, not for what the config servers hold.
+    """
+    answer = client.admin.command("getDefaultRWConcern", inMemory=in_memory)
     if answer.get("defaultWriteConcernSource") == "implicit":
         return None
     concern: Mapping[str, WriteConcern] = answer.get("defaultWriteConcern", {})

@@ -41,7 +41,7 @@ class Dispatcher:
         if who is not None:
             _authorize(command, who)
             self._clock.from_client(command.body)
-        if command.spec.goes is Goes.HERE:
+        if command.spec.goes is Goes.HERE or self._here.remembers(command):
             fields = {**await self._here.answer(request), "ok": 1.0}
             return self._forwarder.own(encode_elements(fields))
         if command.spec.goes is Goes.NOWHERE:

@@ -11,6 +11,8 @@ from bson import Int64
 
 from mongo.router import about, across, translate
 from mongo.router.about import SESSION_MINUTES
+from mongo.router.command import Command
+from mongo.router.concerns import MAJORITY
 from mongo.router.document import Document
 from mongo.router.errors import CommandError
 from mongo.router.metadata import CONFIG_SET
@@ -22,6 +24,7 @@ from mongo.router.wire import MAX_MESSAGE_BYTES
 PROCESS = "segment router"
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 MAX_BATCH = 100_000
+REMEMBERED = "getDefaultRWConcern"
 OLDEST_WIRE_VERSION = 13  # MongoDB 5.0's, said while no server has been seen
 
 
@@ -54,8 +57,13 @@ class Here:
             "getLog": about.get_log,
             "hostInfo": about.host_info,
             "flushRouterConfig": self._flush,
+            REMEMBERED: self._defaults,
             "invalidateUserCache": self._invalidate_users,
         }
+
+    def remembers(self, command: Command) -> bool:
+        """Whether a command for the config servers asks for what we know of its answer."""
+        return command.name == REMEMBERED and command.body.truth("inMemory")
 
     async def answer(self, request: Request) -> Fields:
         """The reply's fields, without `ok`. Raises CommandError."""
@@ -196,6 +204,18 @@ class Here:
         del request
         await self._parts.metadata.fresh()
         return {"flushed": True}
+
+    async def _defaults(self, request: Request) -> Fields:
+        """As mongos answers to `inMemory`: what writes and reads get from us now."""
+        del request
+        defaults = self._parts.metadata.catalog.defaults
+        kinds = {"Write": (defaults.write, MAJORITY), "Read": (defaults.read, {"level": "local"})}
+        answer: Fields = {"inMemory": True}
+        for kind, (chosen, implicit) in kinds.items():
+            source = "implicit" if chosen is None else "global"
+            answer[f"default{kind}Concern"] = dict(chosen or implicit)
+            answer[f"default{kind}ConcernSource"] = source
+        return answer
 
     async def _invalidate_users(self, request: Request) -> Fields:
         del request

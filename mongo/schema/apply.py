@@ -15,6 +15,7 @@ from mongo.sharding import (
     default_write_concern,
     segment_places,
     set_default_write_concern,
+    tell_routers,
 )
 
 
@@ -51,6 +52,7 @@ def _defaults_step(context: Context) -> Step:
     def act() -> None:
         with live.admin(context) as client:
             set_default_write_concern(client, wanted)
+        tell_routers(context)
 
     return Step(
         name="schema default write concern",

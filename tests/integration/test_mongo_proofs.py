@@ -28,6 +28,7 @@ from mongo.schema import apply, proofs
 from mongo.schema.proofs import overheard, removal
 from mongo.schema.proofs.probes import EXPIRED, PREFIX, Maker, expired
 from mongo.schema.validator import validator
+from mongo.sharding import default_write_concern
 from skillswap_ops.wiring import LocalContext
 from tests.conftest import Lab
 
@@ -255,8 +256,15 @@ def test_a_dropped_collection_is_red_in_each_of_its_lines(
 def test_the_default_write_concern_is_a_line_of_its_own(
     context: LocalContext, client: Client
 ) -> None:
-    client.admin.command({"setDefaultRWConcern": 1, "defaultWriteConcern": {"w": 1}})
+    """What routers give to writes; once mended every router does, not when it reads again."""
+    for router in nodes.routers(context):
+        with router_client([router], login(context, ADMIN)) as one:
+            one.admin.command({"setDefaultRWConcern": 1, "defaultWriteConcern": {"w": 1}})
     assert verified(context, AVIS) == {("", DEFAULT): "router-1 says w:1"}
+    mend(context)
+    for router in nodes.routers(context):
+        with router_client([router], login(context, ADMIN)) as one:
+            assert default_write_concern(one, in_memory=True) == "majority"
 
 
 def test_a_collection_on_another_segments_shard_is_found(

@@ -555,7 +555,10 @@ def test_the_default_write_concern_is_applied(
     concern = {"w": 2, "wtimeout": 100}
     try:
         admin.admin.command("setDefaultRWConcern", 1, defaultWriteConcern=concern)
-        assert admin.admin.command("getDefaultRWConcern")["defaultWriteConcern"] == concern
+        for memory in (False, True):
+            told = admin.admin.command("getDefaultRWConcern", inMemory=memory)
+            assert told["defaultWriteConcern"] == concern
+            assert told["defaultWriteConcernSource"] == "global"
         reply = admin[SEGMENT_B].command("insert", other.name, documents=[{"_id": 1}])
         assert reply["writeConcernError"]["code"] == 100
         own = admin[SEGMENT_B].command(

@@ -161,7 +161,7 @@ def default_line(context: Context) -> Line:
     def trial() -> str:
         for router in nodes.routers(context):
             with router_client([router], login(context, ADMIN)) as client:
-                found = default_write_concern(client)
+                found = default_write_concern(client, in_memory=True)
             if found != wanted:
                 return f"{router.name} says w:{found}" if found else f"{router.name} says none"
         return ""

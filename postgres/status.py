@@ -1,8 +1,8 @@
 """How each node of the PostgreSQL side is; works while half of them are down."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import psycopg
@@ -45,7 +45,8 @@ def status(context: Context) -> tuple[NodeStatus, ...]:
     """Every node of the PostgreSQL side, all asked at once."""
     asked: list[Callable[[], NodeStatus]] = []
     for scope in scopes(context):
-        asked += [partial(_postgres, context, scope, node) for node in scope.members]
+        states = patroni.states(scope.members, SECONDS)
+        asked += [partial(_postgres, context, scope, node, states) for node in scope.members]
         asked += [partial(_etcd, node) for node in scope.etcd]
     asked += [partial(_haproxy, context, node) for node in context.inventory.of(Kind.HAPROXY)]
     with ThreadPoolExecutor(len(asked), thread_name_prefix="status") as pool:
@@ -95,14 +96,27 @@ def _protected(scope: Scope, state: patroni.MemberState) -> bool:
     return not scope.synchronous or any(row.sync_state == "sync" for row in state.replication)
 
 
-def _postgres(context: Context, scope: Scope, node: Node) -> NodeStatus:
+def as_the_primary_says(states: Mapping[str, patroni.MemberState], name: str) -> bool:
+    """Whether commits wait for this member.
+
+    The primary's word comes first: a standby hears of it only in its own next round (loop_wait).
+    """
+    primaries = [state for state in states.values() if state.primary]
+    if not primaries:
+        return states[name].sync_standby
+    rows = [row for state in primaries if (row := state.standby(name))]
+    return any(row.sync_state == "sync" for row in rows)
+
+
+def _postgres(
+    context: Context, scope: Scope, node: Node, states: Mapping[str, patroni.MemberState]
+) -> NodeStatus:
+    if node.name not in states:
+        return NodeStatus(node, Health.DOWN, "down", detail="Patroni does not answer")
+    state = replace(states[node.name], sync_standby=as_the_primary_says(states, node.name))
     with ThreadPoolExecutor(2) as pool:
         server = pool.submit(_server, context, node)
         pooler = pool.submit(_pooler, context, node)
-        try:
-            state = patroni.state(node, SECONDS)
-        except UnreachableError as error:
-            return NodeStatus(node, Health.DOWN, "down", detail=error.message)
         lag, archive, fails = server.result()
         return postgres_status(node, scope, state, Inside(lag, archive, fails, pooler.result()))
 

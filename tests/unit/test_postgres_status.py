@@ -10,7 +10,7 @@ from cluster.topology import HaproxyChecks
 from postgres import forecast, patroni, wholeness
 from postgres.endpoints import endpoints
 from postgres.scopes import dr_scope, primary_scope
-from postgres.status import Inside, postgres_status
+from postgres.status import Inside, as_the_primary_says, postgres_status
 from tests.unit.postgres_samples import answer, context
 
 INSIDE = Inside(lag_seconds=0.0, archive="", archive_fails=False, pooler="pgbouncer: 0 clients")
@@ -51,6 +51,22 @@ def test_whole_cluster(tmp_path: Path) -> None:
 )
 def test_degraded(tmp_path: Path, node: str, state: patroni.MemberState, inside: Inside) -> None:
     assert shown(tmp_path, node, state, inside)[0] is Health.DEGRADED
+
+
+@pytest.mark.parametrize(
+    ("states", "says"),
+    [
+        ({"pg1": PRIMARY, "pgsync1": replace(STANDBY, sync_standby=False)}, True),
+        ({"pg1": replace(PRIMARY, replication=()), "pgsync1": STANDBY}, False),
+        ({"pg1": replace(PRIMARY, state="stopped"), "pgsync1": STANDBY}, True),
+        ({"pgsync1": STANDBY}, True),
+        ({"pgsync1": replace(STANDBY, sync_standby=False)}, False),
+    ],
+)
+def test_the_primary_says_whom_commits_wait_for(
+    states: dict[str, patroni.MemberState], says: bool
+) -> None:
+    assert as_the_primary_says(states, "pgsync1") is says
 
 
 def test_standby_that_does_not_stream_has_no_known_lag(tmp_path: Path) -> None:

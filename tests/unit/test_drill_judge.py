@@ -629,3 +629,81 @@ def test_a_broken_read_back_is_inconclusive(tmp_path: Path) -> None:
     (folder / "read-back-1.npy").write_bytes(b"torn")
     with pytest.raises(InconclusiveError, match=r"read-back-1\.npy cannot be read"):
         load_run(folder)
+
+
+# Borders: a promise that is met exactly is met
+
+
+def failing(since: float, until: float) -> Callable[[float], Op]:
+    return lambda due: Op(due, Outcome.FAILED) if since <= due < until else served(due)
+
+
+BORDERS: dict[str, tuple[MadeUp, str]] = {
+    "half of the operations before the fault": (MadeUp(op=failing(13, 16.4)), ""),
+    "less than half of them": (
+        MadeUp(op=failing(13, 16.5)),
+        "majority: only 24 of 50 operations acknowledged just before the fault",
+    ),
+    "an election as long as promised": (MadeUp(promise=Promise(rto=30, election=4)), ""),
+    "one that is longer": (
+        MadeUp(promise=Promise(rto=30, election=3.99)),
+        "shard-a: 4.0 s, promised 3.99 s",
+    ),
+    "service restored when promised": (MadeUp(promise=Promise(rto=5.01)), ""),
+    "restored later": (
+        MadeUp(promise=Promise(rto=5.009)),
+        "majority: restored 5.0 s after the fault, promised 5.009 s",
+    ),
+    "an outage as long as allowed": (MadeUp(promise=Promise(Availability.UNTOUCHED, rto=5)), ""),
+    "a stall as long as allowed": (MadeUp(more=[(33, Stall(source="ticker", seconds=1.0))]), ""),
+    "a longer stall": (
+        MadeUp(more=[(33, Stall(source="ticker", seconds=1.01))]),
+        "stood still for 1.0 s (ticker)",
+    ),
+    "settings that differ after the fault alone": (
+        MadeUp(settings=({"w": "majority"}, {"w": "majority"}, {"w": "1"})),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BORDERS)
+def test_borders(tmp_path: Path, name: str) -> None:
+    made_up, reason = BORDERS[name]
+    assert recheck(made_up.write(tmp_path / "run")).reasons == ((reason,) if reason else ())
+
+
+@pytest.mark.parametrize(("rpo", "validity"), [(4.99, Validity.VALID), (4.98, Validity.INVALID)])
+def test_a_loss_over_as_many_seconds_as_promised(
+    tmp_path: Path, rpo: float, validity: Validity
+) -> None:
+    """The oldest lost one was acknowledged at 15.01 s, the fault came at 20 s."""
+    verdict = recheck(MadeUp(promise=Promise(rpo=rpo), read=drop(150)).write(tmp_path / "run"))
+    assert [f.validity for f in verdict.findings if f.check == "loss"] == [validity]
+
+
+@pytest.mark.parametrize("promised", [(3, 9), (9, 3), (None, 3)])
+def test_the_shortest_promise_of_an_election_counts(
+    tmp_path: Path, promised: tuple[float | None, float]
+) -> None:
+    folder = MadeUp().write(tmp_path / "run")
+    config = json.loads((folder / CONFIG).read_text())
+    [stream] = config["streams"]
+    config["streams"] = [
+        stream | {"number": number, "promise": stream["promise"] | {"election": election}}
+        for number, election in enumerate(promised, start=1)
+    ]
+    (folder / CONFIG).write_text(json.dumps(config))
+    elections = [f.message for f in recheck(folder).findings if f.check == "election"]
+    assert elections == ["4.0 s, promised 3 s"]
+
+
+def test_only_what_has_no_outcome_is_unrecorded(tmp_path: Path) -> None:
+    """Not what ended as unknown, and not what was never sent."""
+
+    def op(due: float) -> Op:
+        ends = {3.0: None, 4.0: Outcome.UNKNOWN, 5.0: Outcome.UNSENT, 6.0: Outcome.FAILED}
+        return Op(due, ends.get(due, Outcome.ACKED))
+
+    measures = Measures(load_run(MadeUp(op=op).write(tmp_path / "run")))
+    assert [stream.unrecorded for stream in measures.streams] == [1]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import numpy as np
+import pytest
 
 from cluster.drill.contracts import (
     ACKED,
@@ -35,9 +36,24 @@ RULES = Rules(window=0.1, before=0.0, acks_before=0, stall=1.0)
 TIMINGS = Timings(baseline=0.05, phase=0.02, recover_within=3, converge_within=3, after=0.02)
 
 
+def quicken(patch: pytest.MonkeyPatch) -> None:
+    """Times of a run that fit `RULES` and `TIMINGS`: their window is longer than a bucket."""
+    patch.setattr("cluster.drill.load.START_NS", 60_000_000)
+    patch.setattr("cluster.drill.load.LOOKAHEAD_NS", 50_000_000)
+    patch.setattr("cluster.drill.load.TICK", 0.01)
+    patch.setattr("cluster.drill.meter.BUCKET_NS", 10_000_000)
+    patch.setattr("cluster.drill.watch.INTERVAL", 0.02)
+    patch.setattr("cluster.drill.course.POLL_CLUSTER", 0.02)
+    patch.setattr("cluster.drill.course.POLL", 0.01)
+
+
 @dataclass
 class FakeCluster:
-    """Two nodes; the other one leads `ELECTION` seconds after the leader is killed."""
+    """Two nodes; the other one leads `ELECTION` seconds after the leader is killed.
+
+    Not before an observer has seen that nobody leads: on a machine that others load, it would
+    else be asked too late to tell the loss from its end.
+    """
 
     election: float = ELECTION
     lose: int = 0  # of the newest rows, when the leader is killed
@@ -46,6 +62,7 @@ class FakeCluster:
     rows: list[int] = field(default_factory=list)
     killed_at: float | None = None
     dead: bool = False
+    noticed: bool = False
     mended: list[UndoRecord] = field(default_factory=list)
     prepared: list[str] = field(default_factory=list)
     discarded: int = 0
@@ -66,12 +83,15 @@ class FakeCluster:
 
     @property
     def elected(self) -> bool:
-        return self.killed_at is not None and time.monotonic() - self.killed_at >= self.election
+        if self.killed_at is None or not self.noticed:
+            return False
+        return time.monotonic() - self.killed_at >= self.election
 
     def observation(self) -> Observation:
         if self.killed_at is None:
             return Observation(("a1",), 1)
         if not self.elected:
+            self.noticed = True
             return Observation((), 1, detected_down=True)
         return Observation(("a1", "a2") if self.two_leaders else ("a2",), 2)
 

@@ -39,7 +39,7 @@ from skillswap_ops.main import cli
 from skillswap_ops.options import Selection
 from skillswap_ops.soak import SAFE, pool
 from skillswap_ops.wiring import LocalContext, local_context
-from tests.unit.drill_fakes import RULES, FakeCluster, drill
+from tests.unit.drill_fakes import RULES, FakeCluster, drill, quicken
 
 SECOND = 1_000_000_000
 
@@ -190,10 +190,12 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> list[RunSummary]:
     """One that passes with its rows kept, one that loses three."""
     folder = tmp_path_factory.mktemp("drills")
     options = partial(Options, tool="0", rules=RULES)
-    return [
-        run_drill(drill(FakeCluster()), folder, options(seed=1, keep_data=True)),
-        run_drill(drill(FakeCluster(lose=3)), folder, options(seed=2)),
-    ]
+    with pytest.MonkeyPatch.context() as patch:
+        quicken(patch)
+        return [
+            run_drill(drill(FakeCluster()), folder, options(seed=1, keep_data=True)),
+            run_drill(drill(FakeCluster(lose=3)), folder, options(seed=2)),
+        ]
 
 
 def test_repeated_runs_have_a_median_a_maximum_and_counted_verdicts(

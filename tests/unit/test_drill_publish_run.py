@@ -16,7 +16,7 @@ from cluster.drill.publish.folder import WRITERS, publish
 from cluster.drill.report import RunSummary
 from cluster.drill.runner import Hooks, Options, conclude, conclude_whole, run_drill
 from cluster.drill.verdict import Conclusion
-from tests.unit.drill_fakes import RULES, FakeCluster, FakeFault, drill
+from tests.unit.drill_fakes import RULES, FakeCluster, FakeFault, drill, quicken
 
 SECRET = "planted-pass/word+1"
 FORMS = (
@@ -31,10 +31,7 @@ OPTIONS = Options(
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cluster.drill.load.START_NS", 250_000_000)
-    monkeypatch.setattr("cluster.drill.load.LOOKAHEAD_NS", 100_000_000)
-    monkeypatch.setattr("cluster.drill.course.POLL_CLUSTER", 0.05)
-    monkeypatch.setattr("cluster.drill.course.POLL", 0.02)
+    quicken(monkeypatch)
 
 
 def go(plan: Drill, drills: Path) -> RunSummary:

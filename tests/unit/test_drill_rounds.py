@@ -30,7 +30,13 @@ from cluster.drill.rounds import plan
 from cluster.drill.runner import Options, run_drill
 from cluster.errors import UnreachableError
 from cluster.target import Hit
-from tests.unit.drill_fakes import REFUSED, RULES, TIMINGS, FakeCluster, drill, stream
+from tests.unit.drill_fakes import REFUSED, RULES, TIMINGS, FakeCluster, drill, quicken, stream
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    quicken(monkeypatch)
+
 
 POOL = tuple(Round(name, ()) for name in ("kill", "freeze", "isolate"))
 
@@ -132,7 +138,7 @@ def test_an_outage_over_the_promise_is_a_fail_that_names_its_fault(tmp_path: Pat
 
 def test_a_fault_that_cannot_be_undone_ends_the_soak(tmp_path: Path) -> None:
     cluster = SoakedCluster(mendable=False)
-    summary = run(tmp_path, soak(cluster))
+    summary = run(tmp_path, soak(cluster, timings=replace(TIMINGS, converge_within=1.0)))
     assert summary.exit_code == 4
     assert len(summary.faults) == 1
 

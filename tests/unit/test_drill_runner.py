@@ -50,6 +50,7 @@ from tests.unit.drill_fakes import (
     FakeFault,
     FakeObserver,
     drill,
+    quicken,
     stream,
     threads_of_drills,
     until,
@@ -63,13 +64,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short times, and no waiting for the disk, so that they may be short."""
     monkeypatch.setattr("os.fsync", lambda _: None)
     monkeypatch.setattr("os.fdatasync", lambda _: None)
-    monkeypatch.setattr("cluster.drill.load.START_NS", 60_000_000)
-    monkeypatch.setattr("cluster.drill.load.LOOKAHEAD_NS", 50_000_000)
-    monkeypatch.setattr("cluster.drill.load.TICK", 0.01)
-    monkeypatch.setattr("cluster.drill.meter.BUCKET_NS", 10_000_000)
-    monkeypatch.setattr("cluster.drill.watch.INTERVAL", 0.02)
-    monkeypatch.setattr("cluster.drill.course.POLL_CLUSTER", 0.02)
-    monkeypatch.setattr("cluster.drill.course.POLL", 0.01)
+    quicken(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -383,6 +378,7 @@ def test_a_fault_that_hurts_late_is_waited_for(tmp_path: Path) -> None:
             return ACKED if not late or self.elected else REFUSED
 
         def observation(self) -> Observation:
+            self.noticed = self.killed_at is not None
             return Observation(("a2",), 2) if self.elected else Observation(("a1",), 1)
 
     summary = go(drill(Leased(election=0.4)), tmp_path)

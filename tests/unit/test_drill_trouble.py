@@ -23,7 +23,9 @@ from pathlib import Path
 from cluster.drill.events import Injected
 from cluster.drill.evidence import EVENTS, LEDGER, runs
 from cluster.drill.runner import Hooks, Options, run_drill
-from tests.unit.drill_fakes import RULES, FakeCluster, drill, stream
+import pytest
+from tests.unit.drill_fakes import RULES, FakeCluster, drill, quicken, stream
+quicken(pytest.MonkeyPatch())
 drills, full = Path(sys.argv[1]), sys.argv[2] == "full disk"
 cluster = FakeCluster()
 

@@ -5,7 +5,6 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from cluster.drill.journal import Journal
 from cluster.lock import exclusive
 from skillswap_ops.engines import all_servers
 from tests.conftest import Lab
+from tests.drills.judged import drilled
 
 pytestmark = pytest.mark.servers
 
@@ -35,7 +35,7 @@ def whole_again(shared_lab: Lab) -> Iterator[None]:
 
 @pytest.mark.parametrize("drill", ["mongo-primary-kill", "pg-node-kill"])
 def test_drill_passes_and_its_evidence_says_the_same(shared_lab: Lab, drill: str) -> None:
-    [run] = _run(shared_lab, drill)
+    run = drilled(shared_lab, drill)
     assert run["conclusion"] == "pass", run["reasons"]
     assert all(stream["compared"]["lost"] == 0 for stream in run["streams"])
     assert all(run["stamps"][name] is not None for name in run["stamps"])
@@ -76,7 +76,7 @@ def test_ctrl_c_heals_and_still_reports(shared_lab: Lab) -> None:
 
 def test_repeated_runs_have_seeds_of_their_own_and_their_times_together(shared_lab: Lab) -> None:
     words = ("mongo-secondary-loss", "--repeat", "2", "--seed", "5", "--rate", "60")
-    [whole] = _run(shared_lab, *words)
+    whole = drilled(shared_lab, *words)
     assert whole["verdicts"] == {"pass": 2}, [run["reasons"] for run in whole["runs"]]
     assert whole["seeds"] == [run["seed"] for run in whole["runs"]] == [5, 6]
     assert whole["lost"] == {"median": 0, "maximum": 0, "seen": 2}
@@ -87,7 +87,7 @@ def test_repeated_runs_have_seeds_of_their_own_and_their_times_together(shared_l
 
 
 def test_a_soak_has_many_faults_and_one_verdict(shared_lab: Lab) -> None:
-    [run] = _run(shared_lab, "chaos-soak", "--minutes", "0.75", "--seed", "3")
+    run = drilled(shared_lab, "chaos-soak", "--minutes", "0.75", "--seed", "3")
     assert run["conclusion"] == "pass", run["reasons"]
     rounds = [finding for finding in run["findings"] if finding["check"] == "rounds"]
     assert len(rounds) >= 2
@@ -118,10 +118,6 @@ def test_drill_waits_for_no_other_command(shared_lab: Lab) -> None:
     with exclusive(shared_lab.context.layout.lock, "provision"):
         refusal = shared_lab.run("drill", "run", "pg-node-kill", "--yes", code=1)
     assert "`provision` (pid" in refusal.stderr
-
-
-def _run(lab: Lab, *words: str) -> list[dict[str, Any]]:
-    return cast("list[dict[str, Any]]", lab.json("drill", "run", *words, "--yes", code=None))
 
 
 def _start(lab: Lab, drill: str) -> "subprocess.Popen[str]":

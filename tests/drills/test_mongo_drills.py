@@ -4,20 +4,20 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from cluster.clock import wait_for
 from mongo.drill_checks import ROLLBACK_FOLDER, ROLLBACKS
 from tests.conftest import Lab
+from tests.drills.judged import Run, drilled
 
 pytestmark = [
     pytest.mark.servers,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can cut the network"),
 ]
 MINORITY = "straight to the member"
-Run = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,7 @@ def runs(shared_lab: Lab) -> Iterator[dict[str, Run]]:
     shared_lab.run("provision")
     wait_for("health", lambda: _healthy(shared_lab), seconds=120, every=1)
     names = ("mongo-primary-isolated", "mongo-w1-isolated")
-    ended = shared_lab.json("drill", "run", *names, "--yes", code=None)
-    yield {run["drill"]: run for run in cast("list[Run]", ended)}
+    yield {name: drilled(shared_lab, name) for name in names}
     shared_lab.run("drill", "heal", code=None)
     wait_for("health", lambda: _healthy(shared_lab), seconds=120, every=1)
 

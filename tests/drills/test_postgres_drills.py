@@ -2,20 +2,19 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any, cast
 
 import pytest
 
 from cluster.clock import wait_for
 from postgres.drill_checks import DEMOTED_FIRST, OLD_SIDE_SILENT
 from tests.conftest import Lab
+from tests.drills.judged import Run, drilled
 
 pytestmark = [
     pytest.mark.servers,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can cut the network"),
 ]
 STRAIGHT = "payments straight"
-Run = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +23,7 @@ def runs(shared_lab: Lab) -> Iterator[dict[str, Run]]:
     shared_lab.run("provision")
     wait_for("health", lambda: _healthy(shared_lab), seconds=120, every=1)
     names = ("pg-primary-isolated", "pg-async")
-    ended = shared_lab.json("drill", "run", *names, "--yes", code=None)
-    yield {run["drill"]: run for run in cast("list[Run]", ended)}
+    yield {name: drilled(shared_lab, name) for name in names}
     shared_lab.run("drill", "heal", code=None)
     wait_for("health", lambda: _healthy(shared_lab), seconds=120, every=1)
 

@@ -34,6 +34,7 @@ from mongo.drill_checks import (
     ROLLBACKS,
 )
 from mongo.drills import DRILLS, healers
+from mongo.drills.slow_primary import SlowedOne
 from mongo.faults.majority_kill import majority_kill
 from mongo.faults.primary_freeze import primary_freeze
 from mongo.faults.primary_isolation import primary_isolation
@@ -149,6 +150,17 @@ def test_an_arbiter_is_no_secondary(tmp_path: Path) -> None:
 def test_the_slow_primary_is_the_one_that_leads(breakable: Context) -> None:
     fault = slow_primary(breakable, hurt(breakable), LED, Random(1))
     assert fault.name == "throttle shard-a-2 to 10%"
+
+
+def test_the_slow_primary_is_stepped_down_though_it_does_not_say_that_it_leads(
+    breakable: Context,
+) -> None:
+    slowed = SlowedOne(breakable, hurt(breakable))
+    assert slowed.slow(LED, Random(1)).name == "throttle shard-a-2 to 10%"
+    for seen in (LED, {"shard-a": Observation()}):
+        assert slowed.step_down(seen, Random(1)).name == "replSetStepDown shard-a-2"
+    with pytest.raises(InconclusiveError, match="shard-a-3 leads shard-a; shard-a-2 did"):
+        slowed.step_down({"shard-a": Observation(("shard-a-3",), 4)}, Random(1))
 
 
 @pytest.mark.parametrize(("members", "victims"), [(3, 2), (5, 3)])

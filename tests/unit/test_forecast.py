@@ -120,6 +120,13 @@ def test_runs_that_were_measured_are_inside() -> None:
     assert inside(loss.elected, 18.68, 20.79)
     assert inside(loss.first_success, 18.93, 20.3, 20.79)
     assert inside(loss.sustained, 18.93, 21.88)
+    changed = postgres_forecast.switchover(PATRONI, CHECKS)
+    assert inside(changed.detected, 0.42)
+    assert inside(changed.elected, 3.1)
+    assert inside(changed.sustained, 3.7)
+    kept = postgres_forecast.simulate_stale_pool(PATRONI, CHECKS).prediction
+    assert inside(kept.first_success, 10.4)
+    assert inside(kept.sustained, 14.3)
     planned = mongo_forecast.stepdown(OURS)
     assert inside(planned.elected, 0.20, 0.03)
     assert inside(planned.sustained, 1.22)
@@ -230,7 +237,7 @@ def test_proxies_take_their_checks_to_believe_it() -> None:
 def test_a_proxy_waits_for_a_silent_patroni() -> None:
     """Two checks of two seconds, one after the other."""
     frozen = postgres_forecast.silence(PATRONI, CHECKS, frozen=True)
-    assert 3.4 < low(frozen.detected) < high(frozen.detected) < 6.2
+    assert 3.4 < low(frozen.detected) < high(frozen.detected) < 7.2
     assert high(frozen.first_success) <= 0.5  # PostgreSQL serves on
     assert low(frozen.sustained) > 18
 

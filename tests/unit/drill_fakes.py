@@ -33,7 +33,7 @@ GROUP = "shard-a"
 ELECTION = 0.1  # seconds
 REFUSED = Result(Outcome.FAILED, "NotWritablePrimary", reopen=True)
 RULES = Rules(window=0.1, before=0.0, acks_before=0, stall=1.0)
-TIMINGS = Timings(baseline=0.05, phase=0.02, recover_within=3, converge_within=3, after=0.02)
+TIMINGS = Timings(baseline=0.05, phase=0.02, recover_within=20, converge_within=3, after=0.02)
 
 
 def quicken(patch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def stream(cluster: FakeCluster, **more: object) -> Stream:
         "workers": 2,
         "good_within": 0.2,
         "write_within": 0.5,
-        "promise": Promise(rto=2),
+        "promise": Promise(rto=30),  # nothing here is about how fast this machine is
     }
     return Stream(group=GROUP, store=FakeStore(cluster), **(options | more))  # type: ignore[arg-type]
 

@@ -11,6 +11,8 @@ from cluster.target import ToolResult
 from postgres import archive, wal
 
 LOCKED = 50  # pgBackRest's exit code where another of its commands holds the lock
+HALF_MADE = 55  # its FileMissingError: of archive.info and backup.info one is there
+STOPPED = 62  # its StopError: somebody said `pgbackrest stop`
 INFO_SECONDS = 20
 CHECK_SECONDS = 60
 BACKUP_SECONDS = 1800
@@ -105,8 +107,21 @@ def parse_listing(text: str) -> tuple[str, ...]:
 
 
 def create_stanza(context: Context, node: Node) -> None:
-    """Prepare the repositories for this database cluster. Idempotent."""
-    _run(context, node, ("stanza-create",), CHECK_SECONDS)
+    """Prepare the repositories for this database cluster. Idempotent.
+
+    A try that was killed leaves a stanza that pgBackRest refuses to finish. It is removed and made
+    anew, where no backup is in it: what WAL it has got can restore nothing.
+    """
+    command = ("stanza-create",)
+    ended = _ended(context, node, command, CHECK_SECONDS)
+    if ended.code in {HALF_MADE, STOPPED} and not repositories(context, node).backups:
+        _run(context, node, ("stop",), INFO_SECONDS)
+        for number, _ in enumerate(context.topology.archive.repositories, start=1):
+            delete = ("stanza-delete", f"--repo={number}", "--force")
+            _run(context, node, delete, CHECK_SECONDS)
+        _run(context, node, ("start",), INFO_SECONDS)
+        ended = _ended(context, node, command, CHECK_SECONDS)
+    _good(node, command, ended)
 
 
 def check(context: Context, node: Node) -> None:
@@ -120,6 +135,11 @@ def full_backup(context: Context, node: Node) -> None:
 
 
 def _run(context: Context, node: Node, command: tuple[str, ...], seconds: float) -> ToolResult:
+    """The same, as `_ended`; raises OpsError where it failed."""
+    return _good(node, command, _ended(context, node, command, seconds))
+
+
+def _ended(context: Context, node: Node, command: tuple[str, ...], seconds: float) -> ToolResult:
     """Run pgbackrest on a node, waiting where another of its commands holds the lock."""
     argv = (archive.program(context), f"--stanza={archive.stanza(context)}", *command)
 
@@ -130,12 +150,15 @@ def _run(context: Context, node: Node, command: tuple[str, ...], seconds: float)
         return None if ended.code == LOCKED else ended
 
     try:
-        ended = wait_for(
+        return wait_for(
             f"pgbackrest {command[0]}: its lock", unlocked, seconds=seconds, every=0.5,
             clock=context.clock,
         )  # fmt: skip
     except UnreachableError as error:
         raise UnreachableError(error.message, "another pgbackrest is running") from error
+
+
+def _good(node: Node, command: tuple[str, ...], ended: ToolResult) -> ToolResult:
     if ended.code:
         raise OpsError(f"pgbackrest {command[0]} on {node.name}: {_reason(ended)}")
     return ended

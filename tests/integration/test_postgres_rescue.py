@@ -17,7 +17,7 @@ from cluster.plan import Finished, Outcome, Step, execute, in_order
 from postgres import names, patroni, rescue
 from postgres.scopes import data_folder, dr_scope, primary_scope, scopes
 from postgres.servers import configuration_step, servers
-from postgres.steps import steps
+from postgres.steps import archive, steps
 from postgres.web import request
 from skillswap_ops.provisioning import make_home
 from skillswap_ops.wiring import LocalContext
@@ -47,6 +47,16 @@ def test_half_made_members_are_finished(context: LocalContext) -> None:
     assert patroni.leader_of(primary) == primary.founder
     states = patroni.states(primary.members)
     assert [name for name, state in states.items() if state.primary] == [primary.founder.name]
+    assert {end.outcome for end in run(context)} == {Outcome.UNCHANGED}
+
+
+def test_a_half_made_archive_is_made_anew(context: LocalContext) -> None:
+    """`stanza-create` was killed between its two files: pgBackRest would refuse for ever."""
+    run(context, upto={archive.STANZA})
+    [folder] = (context.layout.archive / "backup").iterdir()
+    for file in folder.glob("backup.info*"):
+        file.unlink()
+    run(context)
     assert {end.outcome for end in run(context)} == {Outcome.UNCHANGED}
 
 

@@ -25,6 +25,8 @@ class Kind(StrEnum):
     POSTGRES = "postgres"
     HAPROXY = "haproxy"
     REDIS = "redis"
+    WEB = "service proxy"  # these two are deployed, and so in no topology: manifests/services
+    SERVICE = "service instance"
 
 
 # Third octet by kind; shards take 1..40 (one each), so that a set's members stand together.
@@ -35,6 +37,8 @@ BLOCKS: Mapping[Kind, int] = {
     Kind.ETCD: 61,
     Kind.HAPROXY: 62,
     Kind.REDIS: 70,
+    Kind.WEB: 79,
+    Kind.SERVICE: 80,  # and up: one block a service
 }
 DR_BLOCKS: Mapping[Kind, int] = {Kind.POSTGRES: 160, Kind.ETCD: 161}
 MAX_SHARDS = 40

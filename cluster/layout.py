@@ -57,6 +57,16 @@ class Layout:
         return self.root / "drills"
 
     @property
+    def releases(self) -> Path:
+        """Which services are deployed, in which revisions."""
+        return self.root / "services.json"
+
+    @property
+    def images(self) -> Path:
+        """The code of deployed services, a folder a version."""
+        return self.root / "images"
+
+    @property
     def topology(self) -> Path:
         """The topology that was last provisioned."""
         return self.root / "topology.yaml"

@@ -31,6 +31,11 @@ class SecretStore:
         """The shared key of that name (a MongoDB keyfile's text); a new one if there is none."""
         return self._get(name, base64.b64encode(secrets.token_bytes(KEYFILE_BYTES)).decode())
 
+    def forget(self, prefix: str) -> None:
+        """Remove the secrets whose names begin so: what they were made for is gone."""
+        for path in self._folder.glob(f"{prefix}*"):
+            path.unlink(missing_ok=True)
+
     def known(self) -> tuple[SecretStr, ...]:
         """Every secret that has been made."""
         files = self._folder.iterdir() if self._folder.is_dir() else ()

@@ -11,10 +11,11 @@ import bson
 import numpy as np
 from bson.errors import BSONError
 
-from cluster.drill.contracts import OpIds, Outcome
+from cluster.drill.contracts import OpIds
 from cluster.drill.evidence import COLLECTED
 from cluster.drill.judge import Check
 from cluster.drill.measures import Measures, StreamMeasures
+from cluster.drill.outcome import Outcome
 from cluster.drill.verdict import Finding, invalid, unknown, valid
 
 ROLLBACKS = "rollback files"

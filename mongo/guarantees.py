@@ -4,13 +4,19 @@ Services, drills, seeding and reports take their handles here, so that what a wr
 acknowledgement means is decided in one place (`cluster.schema.guarantees`).
 """
 
-from pymongo import WriteConcern
+from typing import TypeAlias
+
+from pymongo import AsyncMongoClient, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.collection import Collection
+from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import Primary, Secondary
 
 from cluster.schema.guarantees import Guarantee
 from cluster.schema.types import Entity
 from mongo.client import Client, Document
+
+AsyncClient: TypeAlias = "AsyncMongoClient[Document]"
 
 
 def write_concern(guarantee: Guarantee) -> WriteConcern:
@@ -31,6 +37,20 @@ def collection(client: Client, entity: Entity) -> Collection[Document]:
         write_concern=write_concern(entity.guarantee),
         read_preference=Primary(),
     )
+
+
+def async_collection(client: AsyncClient, entity: Entity) -> AsyncCollection[Document]:
+    """`collection` for an asyncio client: the services'."""
+    return client[entity.home].get_collection(
+        entity.name,
+        write_concern=write_concern(entity.guarantee),
+        read_preference=Primary(),
+    )
+
+
+def durable(client: AsyncClient, entity: Entity) -> AsyncCollection[Document]:
+    """The entity's collection, where reads only see what no election can take back any more."""
+    return async_collection(client, entity).with_options(read_concern=ReadConcern("majority"))
 
 
 def reporting(client: Client, entity: Entity) -> Collection[Document]:

@@ -18,7 +18,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from cluster.drill.contracts import Outcome, Result
+from cluster.drill.outcome import Outcome, Result
 from cluster.drill.proof import Rule, failed, unknown
 
 REASON_NOT_SENT = "not sent"

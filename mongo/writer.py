@@ -21,7 +21,8 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from cluster.context import Context
-from cluster.drill.contracts import ACKED, OpIds, Result, Writer
+from cluster.drill.contracts import OpIds, Writer
+from cluster.drill.outcome import ACKED, Result
 from cluster.schema.guarantees import SENSITIVE, Guarantee
 from mongo import nodes
 from mongo.client import SET_SECONDS, Client, Document, open_client, router_client

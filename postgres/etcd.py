@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from cluster.errors import OpsError, RefusedError, UnreachableError
 from cluster.inventory import Node
+from cluster.web import Answer, request
 from postgres.names import ETCD_PEER_PORT, ETCD_PORT, ETCD_ROOT, ETCD_USER
-from postgres.web import Answer, request
 
 SECONDS = 5.0  # a password check is deliberately slow (bcrypt), on a busy machine the more so
 ALREADY = ("already exist", "already granted")

@@ -3,18 +3,25 @@
 `cluster.schema.guarantees` promises; services, drills, seeding and reports connect through this.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
-from psycopg import sql
+from psycopg import AsyncConnection, sql
+from psycopg.errors import Diagnostic
 
 from cluster.context import Context
 from cluster.inventory import Kind
 from cluster.schema.guarantees import PAYMENT, Guarantee
 from postgres import client, names
 from postgres.client import Connection
+
+AsyncSession: TypeAlias = "AsyncConnection[Any]"
+
+
+class UnconfirmedCommitError(Exception):
+    """The commit is on the primary and nowhere else: it may be lost with it. Repeat the write."""
 
 
 class Way(StrEnum):
@@ -76,9 +83,37 @@ def session(context: Context, way: Way = Way.POOLED) -> AbstractContextManager[C
 def transaction(connection: Connection, guarantee: Guarantee = PAYMENT) -> Iterator[None]:
     """A transaction that commits as the guarantee says, whatever the session's default is."""
     with connection.transaction():
-        connection.execute(
-            sql.SQL("SET LOCAL synchronous_commit TO {}").format(
-                sql.Literal(synchronous_commit(guarantee))
-            )
-        )
+        connection.execute(_commits_as(guarantee))
         yield
+
+
+@asynccontextmanager
+async def async_transaction(
+    connection: AsyncSession, guarantee: Guarantee = PAYMENT
+) -> AsyncIterator[None]:
+    """`transaction` for an asyncio connection: the services'.
+
+    Raises UnconfirmedCommitError where the wait for the standby was given up: PostgreSQL then says
+    "canceling wait for synchronous replication" in a warning, and that the commit is done.
+    """
+    warnings: list[str] = []
+
+    def collect(notice: Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            warnings.append(notice.message_primary or "")
+
+    connection.add_notice_handler(collect)
+    try:
+        async with connection.transaction():
+            await connection.execute(_commits_as(guarantee))
+            yield
+    finally:
+        connection.remove_notice_handler(collect)
+    if warnings:
+        raise UnconfirmedCommitError("; ".join(warnings))
+
+
+def _commits_as(guarantee: Guarantee) -> sql.Composed:
+    return sql.SQL("SET LOCAL synchronous_commit TO {}").format(
+        sql.Literal(synchronous_commit(guarantee))
+    )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from cluster.errors import UnreachableError
 from cluster.inventory import Node
+from cluster.web import basic, request
 from postgres.names import STATS_PORT, STATS_USER
-from postgres.web import basic, request
 
 SUMMARIES = frozenset({"FRONTEND", "BACKEND"})
 NO_LISTENERS = frozenset({"statistics", "unpooled"})

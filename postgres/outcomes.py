@@ -5,7 +5,7 @@ the evidence proves that it did not commit; whatever leaves a doubt is `unknown`
 tells. SQLSTATEs are PostgreSQL's (Appendix A); pgbouncer reports its own errors as 08P01.
 """
 
-from cluster.drill.contracts import ACKED, Outcome, Result
+from cluster.drill.outcome import ACKED, Outcome, Result
 from cluster.drill.proof import Rule, failed, unknown
 from postgres.wire import End, Reply, ServerError
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Node
+from cluster.web import Answer, basic, request
 from postgres.dynamic import JsonObject
 from postgres.names import PATRONI_PORT, REST_USER
 from postgres.scopes import Scope
-from postgres.web import Answer, basic, request
 
 LEADER_ROLES = frozenset({"leader", "master", "primary", "standby_leader"})
 SECONDS = 1.0

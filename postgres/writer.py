@@ -10,7 +10,8 @@ import psycopg
 from psycopg import sql
 
 from cluster.context import Context
-from cluster.drill.contracts import OpIds, Outcome, Result
+from cluster.drill.contracts import OpIds
+from cluster.drill.outcome import Outcome, Result
 from cluster.errors import InconclusiveError, UnreachableError
 from postgres import guarantees, names, outcomes, patroni, wire
 from postgres.client import Connection, superuser, value

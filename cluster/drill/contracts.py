@@ -7,7 +7,7 @@ a frozen value or a protocol; times are seconds, `*_ns` are nanoseconds, all on 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -16,37 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cluster.context import Context
+from cluster.drill.outcome import Result
 from cluster.target import Hit
 
 OpIds = npt.NDArray[np.int64]
-
-
-class Outcome(IntEnum):
-    """What became of an operation. The numbers are the ledger's."""
-
-    ACKED = 2
-    FAILED = 3  # the error proves that it did not execute
-    UNKNOWN = 4  # connection lost, timeout, wtimeout: it may have executed
-    UNSENT = 5  # due, and never sent: counts as down, did not execute
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a writer says of one operation.
-
-    `reason` is a short *stable* text: the error's class or code ("NotWritablePrimary",
-    "25006 read_only_sql_transaction", "timeout after send"), no op id, address or password in
-    it, for the ledger keeps at most 254 different ones. `reopen` asks for a new writer before
-    the next operation. `retries` is how often the driver is known to have tried again.
-    """
-
-    outcome: Outcome
-    reason: str = ""
-    reopen: bool = False
-    retries: int = 0
-
-
-ACKED = Result(Outcome.ACKED)
 
 
 class Writer(Protocol):
@@ -123,7 +96,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Stream:
-    """An open-loop flow of writes: operation n is due at start + n / rate.
+    """An open-loop flow of writes: operation n is due at start + delay + n / rate.
 
     `name` is shown ("shard-a majority", "payments pooled"); `group` names the observer whose
     cluster it writes to. An ack counts as *good* within `good_within` seconds of its due time; an
@@ -139,6 +112,7 @@ class Stream:
     good_within: float = 1.0
     write_within: float = 5.0
     promise: Promise = field(default_factory=Promise)
+    delay: float = 0.0  # seconds behind the other streams: a later step of the same journeys
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cluster.drill.contracts import Outcome
 from cluster.drill.ledger import (
     INTENT,
     SEQUENCE_MASK,
@@ -16,6 +15,7 @@ from cluster.drill.ledger import (
     chunks,
     survey,
 )
+from cluster.drill.outcome import Outcome
 
 Times = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]

@@ -47,7 +47,7 @@ class Load:
     def start(self) -> int:
         """Begin; when the first operations are due (monotonic ns)."""
         at = time.monotonic_ns() + START_NS
-        self._due = [_schedule(lane.number, lane.stream.rate, at) for lane in self._lanes]
+        self._due = [_schedule(lane.number, lane.stream, at) for lane in self._lanes]
         self._next = [next(dues) for dues in self._due]
         for worker in self._workers:
             worker.start()
@@ -153,6 +153,7 @@ class Load:
         return self.failure is None
 
 
-def _schedule(number: int, rate: float, start_ns: int) -> Iterator[Due]:
-    """Operation n is due at start + n / rate."""
-    return (Due(op_id(number, n), start_ns + round(n * 1e9 / rate)) for n in count())
+def _schedule(number: int, stream: Stream, start_ns: int) -> Iterator[Due]:
+    """Operation n is due at start + delay + n / rate."""
+    first = start_ns + round(stream.delay * 1e9)
+    return (Due(op_id(number, n), first + round(n * 1e9 / stream.rate)) for n in count())

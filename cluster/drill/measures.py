@@ -6,9 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from cluster.drill.checkers import availability, leadership, losses, sets
-from cluster.drill.contracts import Availability, Outcome
+from cluster.drill.contracts import Availability
 from cluster.drill.evidence import Run, StreamConfig
 from cluster.drill.history import Flags, History, empty
+from cluster.drill.outcome import Outcome
 from cluster.drill.timeline import Injection, Sample, Stalled
 
 

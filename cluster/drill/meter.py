@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass, field
 
-from cluster.drill.contracts import Outcome
+from cluster.drill.outcome import Outcome
 
 BUCKET_NS = 100_000_000
 KEEP_BUCKETS = 1200  # two minutes

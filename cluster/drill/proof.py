@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cluster.drill.contracts import Outcome
+from cluster.drill.outcome import Outcome
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 import threading
 from dataclasses import dataclass
 
-from cluster.drill.contracts import Outcome, Result
 from cluster.drill.eventlog import EventLog
 from cluster.drill.events import (
     ReasonSeen,
 )
 from cluster.drill.ledger import OTHER_REASON, LedgerWriter, Row
 from cluster.drill.meter import Meter
+from cluster.drill.outcome import Outcome, Result
 
 MAX_RETRIES = 255
 REASON_LENGTH = 200

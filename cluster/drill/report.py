@@ -122,7 +122,7 @@ class RunSummary:
 def summarise(measures: Measures, verdict: Verdict) -> RunSummary:
     """Everything that a report needs. A measure that cannot be computed is left out, not raised."""
     config, timeline = measures.run.config, measures.run.timeline
-    streams = tuple(filter(None, (_or_none(_stream, each) for each in measures.streams)))
+    streams = tuple(filter(None, (_or_none(stream_summary, each) for each in measures.streams)))
     return RunSummary(
         run=config.run,
         drill=config.drill,
@@ -163,7 +163,8 @@ def _adapter() -> TypeAdapter[RunSummary]:
     return TypeAdapter(RunSummary)  # a tenth of a second each time
 
 
-def _stream(stream: StreamMeasures) -> StreamSummary:
+def stream_summary(stream: StreamMeasures) -> StreamSummary:
+    """One stream of a run. Raises where a measure cannot be computed."""
     config, counts = stream.config, stream.counts
     return StreamSummary(
         name=config.name,

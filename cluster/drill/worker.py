@@ -6,8 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from cluster.drill.contracts import Outcome, Result, Stream, Writer
+from cluster.drill.contracts import Stream, Writer
 from cluster.drill.meter import Meter
+from cluster.drill.outcome import Outcome, Result
 from cluster.drill.recorder import Due, Recorder, unknown, unsent
 
 NO_WORKER = "no free worker in time"

@@ -184,6 +184,11 @@ class Supervisor:
             self._tolerate({Faults.BAD_NAME}, "removeProcessGroup", name)
             self._tolerate({Faults.ALREADY_ADDED}, "addProcessGroup", name)
 
+    def remove(self, name: str) -> None:
+        """Make it forget a program that does not run, whose file is gone."""
+        self._call("reloadConfig")
+        self._tolerate({Faults.BAD_NAME}, "removeProcessGroup", name)
+
     def states(self) -> dict[str, ProgramState]:
         """All programs by name."""
         rows = self._call("getAllProcessInfo")

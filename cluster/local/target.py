@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -116,6 +117,20 @@ class LocalTarget(Killing, Throttling, Partitioning, Filling):
     def stop(self, server: Server) -> None:
         """Stop it cleanly."""
         self.supervisor.stop(server.name, server.stop_seconds)
+
+    def forget(self, server: Server) -> None:
+        """Stop it, and remove its program and its node's folder; its log stays. Idempotent."""
+        supervised = self.supervisor.alive()
+        if supervised:
+            self.stop(server)
+        program = self._program_file(server)
+        for path in (program, self._stamp(server, "started"), self._stamp(server, "loaded")):
+            path.unlink(missing_ok=True)
+        if supervised:
+            with self._update_lock:
+                self.supervisor.remove(server.name)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self.layout.node(server.node))
 
     def reload(self, server: Server) -> None:
         """Write the files, and SIGHUP or restart: one member of a group at a time."""

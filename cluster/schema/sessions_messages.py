@@ -1,7 +1,7 @@
 """Segment sessions+messages: what people do together, and what watches over it."""
 
 from cluster.schema.guarantees import FAST, RECORD, SENSITIVE
-from cluster.schema.types import DAY, Entity, Field, Kind, Query, Retention, ShardKey, Store
+from cluster.schema.types import DAY, Entity, Field, Kind, Query, Retention, ShardKey, States, Store
 from cluster.schema.words import (
     LANGUAGES,
     TEXT,
@@ -42,6 +42,17 @@ SESSION = Entity(
         string("lieu_ou_lien", longest=500),
         point("point_lieu"),
         moment("cree_le"),
+        # The write chain: docs/decisions/write-chain.md. What is still to be written beside the
+        # session, in the session's own write; `chaine_ouverte` goes when all of it is there.
+        string("empreinte_demande", required=False, longest=64),
+        id_("id_message", required=False),
+        id_("id_intention", required=False),
+        moment("chaine_ouverte", required=False),
+        string("chaine_texte", required=False, longest=TEXT),
+        string("chaine_langue", required=False, longest=2),
+        Field("chaine_montant", Kind.INTEGER, required=False, minimum=1),
+        string("chaine_devise", required=False, longest=3),
+        moment("chaine_bail", required=False),
     ),
     SENSITIVE,
     references=(
@@ -67,8 +78,25 @@ SESSION = Entity(
             serves=Query("reminders: what comes", equal=("statut",), since="debut"),
         ),
         sphere("point_lieu", "sessions near a place"),
+        index(
+            "id_enseignant",
+            "debut",
+            serves=Query("what someone teaches", equal=("id_enseignant",), sort=("debut",)),
+        ),
+        index("chaine_ouverte", serves=Query("open write chains", since="chaine_ouverte")),
     ),
     shard_key=ShardKey(("id_session",), hashed=True, why="spreads evenly; read by id"),
+    states=States(
+        "statut",
+        ("PROPOSEE",),
+        (
+            ("PROPOSEE", ("CONFIRMEE", "ANNULEE")),
+            ("CONFIRMEE", ("REALISEE", "ANNULEE", "ABSENCE")),
+            ("REALISEE", ()),
+            ("ANNULEE", ()),
+            ("ABSENCE", ()),
+        ),
+    ),
 )
 
 MESSAGE = Entity(
@@ -143,6 +171,7 @@ AVIS = Entity(
             "-cree_le",
             serves=Query("the newest about a user", equal=("id_cible",), sort=("-cree_le",)),
         ),
+        index("cree_le", serves=Query("reputations to add up again", since="cree_le")),
     ),
     shard_key=ShardKey(("id_session", "id_emetteur"), hashed=False, why="keeps its uniqueness"),
 )
@@ -162,6 +191,16 @@ SIGNALEMENT = Entity(
         moment("cree_le"),
     ),
     RECORD,
+    states=States(
+        "statut",
+        ("OUVERT",),
+        (
+            ("OUVERT", ("EN_COURS", "TRAITE", "REJETE")),
+            ("EN_COURS", ("TRAITE", "REJETE")),
+            ("TRAITE", ()),
+            ("REJETE", ()),
+        ),
+    ),
     references=(to("id_auteur", "UTILISATEUR"), to("id_cible", "UTILISATEUR")),
     indexes=(
         index("id_signalement", serves=Query("a report by id", equal=("id_signalement",))),
@@ -173,6 +212,34 @@ SIGNALEMENT = Entity(
         index("id_cible", serves=Query("reports about a user", equal=("id_cible",))),
     ),
     shard_key=ShardKey(("id_signalement",), hashed=True, why="spreads evenly"),
+)
+
+JOURNAL_AUDIT = Entity(
+    "JOURNAL_AUDIT",
+    Store.MONGO,
+    SEGMENT,
+    "id_audit",
+    (
+        id_("id_audit"),
+        id_("id_acteur"),
+        one_of("action", "BANNIR", "LEVER_BANNISSEMENT", "CHANGER_ROLES", "TRAITER_SIGNALEMENT"),
+        id_("id_cible"),
+        string("motif", required=False, longest=TEXT),
+        flag("abouti"),  # written first without, so that no act is done which is not recorded
+        moment("cree_le"),
+    ),
+    SENSITIVE,
+    references=(to("id_acteur", "UTILISATEUR"), to("id_cible", "UTILISATEUR")),
+    indexes=(
+        index("id_audit", serves=Query("an entry by id", equal=("id_audit",))),
+        index("-cree_le", serves=Query("the newest", sort=("-cree_le",))),
+        index(
+            "id_cible",
+            "-cree_le",
+            serves=Query("what was done to a user", equal=("id_cible",), sort=("-cree_le",)),
+        ),
+    ),
+    shard_key=ShardKey(("id_audit",), hashed=True, why="spreads evenly"),
 )
 
 JOURNAL_NOTIFICATION = Entity(
@@ -196,6 +263,11 @@ JOURNAL_NOTIFICATION = Entity(
             "id_utilisateur",
             "-envoye_le",
             serves=Query("a user's newest", equal=("id_utilisateur",), sort=("-envoye_le",)),
+        ),
+        index(
+            "statut",
+            "envoye_le",
+            serves=Query("what is still to be sent", equal=("statut",)),
         ),
         ttl("envoye_le", NOTIFICATION_DAYS * DAY),
     ),
@@ -320,6 +392,7 @@ ENTITIES = (
     MESSAGE,
     AVIS,
     SIGNALEMENT,
+    JOURNAL_AUDIT,
     JOURNAL_NOTIFICATION,
     SESSION_IA,
     MESSAGE_IA,

@@ -14,6 +14,7 @@ from cluster.schema.words import (
     one_of,
     point,
     some_of,
+    sphere,
     string,
     text,
     to,
@@ -50,6 +51,7 @@ UTILISATEUR = Entity(
         index("id_utilisateur", serves=Query("a user by id", equal=("id_utilisateur",))),
         unique("courriel", serves=Query("log-in by e-mail", equal=("courriel",))),
         index("roles", serves=Query("users who have a role", equal=("roles",))),
+        sphere("localisation", "matching by proximity"),
     ),
     shard_key=ShardKey(("courriel",), hashed=False, why="keeps `courriel UNIQUE` over shards"),
 )
@@ -126,6 +128,54 @@ VERIF_TELEPHONE = Entity(
         unique("numero", serves=Query("who has a number", equal=("numero",))),
     ),
     shard_key=ShardKey(("numero",), hashed=False, why="keeps `UNIQUE(numero)` over shards"),
+)
+
+# Apart from UTILISATEUR, so that no query of profiles can return it.
+IDENTIFIANT = Entity(
+    "IDENTIFIANT",
+    Store.MONGO,
+    SEGMENT,
+    "id_utilisateur",
+    (
+        id_("id_utilisateur"),
+        string("empreinte", longest=300),  # argon2id's encoded hash; "!" matches no password
+        moment("maj_le"),
+        moment("banni_le", required=False),
+        moment("banni_jusqu_a", required=False),  # without it a ban has no end
+        moment("suppression_le", required=False),  # asked for; the account is being removed
+    ),
+    RECORD,
+    references=(to("id_utilisateur", "UTILISATEUR"),),
+    indexes=(
+        index("id_utilisateur", serves=Query("log-in", equal=("id_utilisateur",))),
+        index("banni_le", serves=Query("the latest bans", since="banni_le")),
+        index("suppression_le", serves=Query("accounts to remove", since="suppression_le")),
+    ),
+    shard_key=ShardKey(("id_utilisateur",), hashed=True, why="always read by user"),
+)
+
+JETON_RAFRAICHISSEMENT = Entity(
+    "JETON_RAFRAICHISSEMENT",
+    Store.MONGO,
+    SEGMENT,
+    "id_jeton",
+    (
+        id_("id_jeton"),  # of a log-in: it stays while its token rotates
+        id_("id_utilisateur"),
+        string("empreinte", longest=64),  # SHA-256 of the token that is good now
+        string("precedente", required=False, longest=64),
+        moment("tourne_le"),
+        moment("expire_le"),
+    ),
+    RECORD,
+    references=(to("id_utilisateur", "UTILISATEUR"),),
+    indexes=(
+        index("id_jeton", serves=Query("a log-in by id", equal=("id_jeton",))),
+        index("id_utilisateur", serves=Query("a user's log-ins", equal=("id_utilisateur",))),
+        ttl("expire_le", DAY),
+    ),
+    shard_key=ShardKey(("id_jeton",), hashed=True, why="always read by id"),
+    retention=Retention(DAY, "it opens nothing any more", "expire_le"),
 )
 
 BADGE = Entity(
@@ -372,6 +422,8 @@ ENTITIES = (
     STATISTIQUE_UTILISATEUR,
     LIEN_IDENTITE,
     VERIF_TELEPHONE,
+    IDENTIFIANT,
+    JETON_RAFRAICHISSEMENT,
     MEDIA,
     CLASSEMENT,
     EVENEMENT_ACTIVITE,

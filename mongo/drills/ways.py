@@ -1,7 +1,8 @@
 """Other ways to write than over an application's pool: with a new client each time, or past it."""
 
 from cluster.context import Context
-from cluster.drill.contracts import Result, Writer
+from cluster.drill.contracts import Writer
+from cluster.drill.outcome import Result
 from cluster.errors import UnreachableError
 from cluster.inventory import Node
 from mongo import nodes

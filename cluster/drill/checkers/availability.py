@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cluster.drill.contracts import Outcome
 from cluster.drill.history import Flags, History, Times
+from cluster.drill.outcome import Outcome
 
 BLOCK = 1 << 19  # rows at a time, to keep a long history's check out of memory
 

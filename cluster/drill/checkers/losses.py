@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cluster.drill.checkers.leadership import Span
-from cluster.drill.contracts import OpIds, Outcome
+from cluster.drill.contracts import OpIds
 from cluster.drill.history import History, Times
 from cluster.drill.ledger import SEQUENCE_MASK
+from cluster.drill.outcome import Outcome
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cluster.drill.contracts import OpIds, Outcome
+from cluster.drill.contracts import OpIds
 from cluster.drill.history import NO_INTENT, Flags, History
 from cluster.drill.ledger import SEQUENCE_BITS, SEQUENCE_MASK, op_id
+from cluster.drill.outcome import Outcome
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from cluster.drill.contracts import OpIds, Outcome
+from cluster.drill.contracts import OpIds
 from cluster.drill.ledger import SEQUENCE_BITS, SEQUENCE_MASK
 from cluster.drill.measures import Measures, StreamMeasures
+from cluster.drill.outcome import Outcome
 
 SHOWN = 1000
 

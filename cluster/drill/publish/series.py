@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cluster.drill.contracts import Outcome
 from cluster.drill.history import Flags
 from cluster.drill.ledger import SEQUENCE_MASK
 from cluster.drill.measures import StreamMeasures
+from cluster.drill.outcome import Outcome
 
 Floats = npt.NDArray[np.float64]
 WIDTHS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 10800)  # seconds

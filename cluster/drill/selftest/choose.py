@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cluster.drill.contracts import Availability, OpIds, Outcome
+from cluster.drill.contracts import Availability, OpIds
 from cluster.drill.events import Event
 from cluster.drill.history import Flags
 from cluster.drill.judge_streams import in_time
 from cluster.drill.ledger import SEQUENCE_MASK, op_id
 from cluster.drill.measures import Measures, StreamMeasures
+from cluster.drill.outcome import Outcome
 from cluster.drill.timeline import Injection
 from cluster.drill.verdict import Validity
 

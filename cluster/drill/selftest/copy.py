@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cluster.drill.contracts import OpIds, Outcome, Promise
+from cluster.drill.contracts import OpIds, Promise
 from cluster.drill.eventlog import read_events
 from cluster.drill.events import Event, Happening
 from cluster.drill.evidence import (
@@ -19,6 +19,7 @@ from cluster.drill.evidence import (
 )
 from cluster.drill.ledger import HEADER_BYTES, INTENT, RECORD, checksums
 from cluster.drill.measures import Measures, StreamMeasures
+from cluster.drill.outcome import Outcome
 from cluster.files import write_atomic
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cluster.drill.contracts import Effect, Outcome
+from cluster.drill.contracts import Effect
 from cluster.drill.eventlog import read_events
 from cluster.drill.events import (
     Converged,
@@ -19,6 +19,7 @@ from cluster.drill.events import (
 )
 from cluster.drill.evidence import EVENTS
 from cluster.drill.ledger import op_id
+from cluster.drill.outcome import Outcome
 from cluster.drill.selftest import choose
 from cluster.drill.selftest.choose import NotPlantable
 from cluster.drill.selftest.copy import Copy

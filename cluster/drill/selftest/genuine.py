@@ -14,7 +14,6 @@ from cluster.drill.contracts import (
     Availability,
     Effect,
     Observation,
-    Outcome,
     Prediction,
     Promise,
     Timings,
@@ -44,6 +43,7 @@ from cluster.drill.evidence import (
     write_read_back,
 )
 from cluster.drill.ledger import INTENT, LedgerWriter, Row, op_id
+from cluster.drill.outcome import Outcome
 
 RUN = "5e1f7e57"
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

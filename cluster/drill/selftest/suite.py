@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,22 +34,32 @@ class Planted:
     skipped: str = ""
 
 
-def on_genuine(checks: Mapping[str, Check] | None = None) -> tuple[Planted, ...]:
-    """Every defect in a run made for it, which passes without one, and has a place for each."""
+def on_genuine(
+    checks: Mapping[str, Check] | None = None,
+    more: Sequence[Defect] = (),
+    furnish: Callable[[Path], None] = lambda _run: None,
+) -> tuple[Planted, ...]:
+    """Every defect in a run made for it, which passes without one, and has a place for each.
+
+    `furnish` adds what the defects in `more` are about, and the names of the checks for it.
+    """
     with TemporaryDirectory(prefix="skillswap-ops-selftest-") as name:
         run = Path(name, "genuine")
         run.mkdir()
         write_genuine(run)
-        return _all(run, Path(name), checks, Conclusion.PASS)
+        furnish(run)
+        return _all(run, Path(name), checks, Conclusion.PASS, (*DEFECTS, *more))
 
 
-def on_copy(run: Path, checks: Mapping[str, Check] | None = None) -> tuple[Planted, ...]:
+def on_copy(
+    run: Path, checks: Mapping[str, Check] | None = None, more: Sequence[Defect] = ()
+) -> tuple[Planted, ...]:
     """Every defect that a real run has a place for; the run itself is only read.
 
     Without a defect, its copy must get the verdict that the run was given. Raises as `load_run`.
     """
     with TemporaryDirectory(prefix="skillswap-ops-selftest-") as name:
-        return _all(run, Path(name), checks, _given(run))
+        return _all(run, Path(name), checks, _given(run), (*DEFECTS, *more))
 
 
 def all_caught(planted: Sequence[Planted]) -> bool:
@@ -63,12 +73,16 @@ def _given(run: Path) -> Conclusion | None:
 
 
 def _all(
-    run: Path, work: Path, checks: Mapping[str, Check] | None, expected: Conclusion | None
+    run: Path,
+    work: Path,
+    checks: Mapping[str, Check] | None,
+    expected: Conclusion | None,
+    defects: Sequence[Defect],
 ) -> tuple[Planted, ...]:
     clean = judge(Copy(run, work / "clean").measures, checks)
     same = expected in {None, clean.conclusion}
     first = Planted(CLEAN, (expected or clean.conclusion).value, clean.reasons, same)
-    return (first, *(_one(defect, run, work / "copy", clean, checks) for defect in DEFECTS))
+    return (first, *(_one(defect, run, work / "copy", clean, checks) for defect in defects))
 
 
 def _one(

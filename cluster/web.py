@@ -1,4 +1,4 @@
-"""One HTTP request with a deadline, for the REST interfaces of Patroni, etcd and HAProxy."""
+"""One HTTP request with a deadline, for the REST interfaces of all that has one."""
 
 import base64
 import json

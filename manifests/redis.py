@@ -15,6 +15,8 @@ PORT = 6379
 COMPONENT = "Redis"
 READY_SECONDS = 30
 ANSWER_SECONDS = 1.0
+APPLICATION = "app"
+APPLICATION_SECRET = "redis-app"  # noqa: S105 - the name of the secret
 
 
 def servers(context: Context) -> tuple[Server, ...]:
@@ -36,9 +38,9 @@ def status(context: Context) -> tuple[NodeStatus, ...]:
 
 def endpoints(context: Context, *, reveal: bool) -> tuple[Endpoint, ...]:
     """How the chat service reaches Redis."""
-    password = context.secrets.get("redis-app").get_secret_value() if reveal else MASK
+    password = context.secrets.get(APPLICATION_SECRET).get_secret_value() if reveal else MASK
     return tuple(
-        Endpoint("redis", "chat fan-out", f"redis://app:{password}@{node.at(PORT)}/0")
+        Endpoint("redis", "chat fan-out", f"redis://{APPLICATION}:{password}@{node.at(PORT)}/0")
         for node in context.inventory.of(Kind.REDIS)
     )
 
@@ -52,7 +54,7 @@ def _server(context: Context, node: Node) -> Server:
         port=PORT,
         data=context.layout.data(node),
         max_memory_mb=context.topology.redis.max_memory_mb,
-        app_password=context.secrets.get("redis-app").get_secret_value(),
+        app_password=context.secrets.get(APPLICATION_SECRET).get_secret_value(),
         monitor_password=context.secrets.get("redis-monitor").get_secret_value(),
         admin_password=context.secrets.get("redis-admin").get_secret_value(),
     )
@@ -95,8 +97,8 @@ def _client(context: Context, node: Node) -> "redis.Redis":
     return redis.Redis(
         host=node.address,
         port=PORT,
-        username="app",
-        password=context.secrets.get("redis-app").get_secret_value(),
+        username=APPLICATION,
+        password=context.secrets.get(APPLICATION_SECRET).get_secret_value(),
         socket_timeout=ANSWER_SECONDS,
         socket_connect_timeout=ANSWER_SECONDS,
     )

@@ -1,0 +1,1 @@
+"""The services: what each is, and what an instance reads."""

@@ -1,0 +1,209 @@
+"""Service instances as servers: the settings that each reads, and the program that it is."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from cluster.context import Context
+from cluster.errors import InvalidInputError
+from cluster.inventory import Node
+from cluster.problems import suggestion
+from cluster.schema.types import Store
+from cluster.server import ConfigFile, Server
+from manifests.services import edge, places, settings
+from manifests.services.catalogue import CATALOGUE
+from manifests.services.model import GATEWAY, Service
+from manifests.services.releases import Releases, Revision, Value
+from manifests.services.settings import (
+    Jwt,
+    MongoStore,
+    PostgresStore,
+    RedisStore,
+    S3Store,
+    Settings,
+)
+
+COMPONENT = "Services"
+CONFIG = "settings.json"
+JWT_KEY = "k1"
+JWT_SECRET = f"services-jwt-{JWT_KEY}"
+SECRETS = "services-"  # what the names of all the services' secrets begin with
+# What a revision may set; the rest follows from the topology and the catalogue.
+OPEN = ("limits", "breaker", "providers", "cors_origins", "log_level")
+# No card is charged and no money moves on a machine made for drills; the settings say so.
+LOCAL_DEFAULTS: Mapping[str, Value] = {"providers.card": "sandbox"}
+
+
+@dataclass(frozen=True)
+class Stores:
+    """How services reach what keeps their data. The command line knows the engines, and tells."""
+
+    mongo: MongoStore
+    postgres: PostgresStore
+    redis: RedisStore | None
+    s3: S3Store | None = None
+
+
+def servers(context: Context, stores: Stores, releases: Releases, name: str) -> dict[int, Server]:
+    """A service's instances as they should be, by number, its canary with them.
+
+    Empty where nothing of it should run.
+    """
+    revision = releases.wanted(name)
+    if revision is None:
+        return {}
+    service, count = CATALOGUE.named(name), releases.services[name].replicas
+    numbers = (*range(1, count + 1), places.CANARY)
+    return {
+        number: server(context, stores, tuple(releases.services), service, revision, number)
+        for number in numbers
+    }
+
+
+def server(
+    context: Context,
+    stores: Stores,
+    deployed: tuple[str, ...],
+    service: Service,
+    revision: Revision,
+    number: int,
+) -> Server:
+    """One instance of a revision."""
+    node = places.instance(context.topology, service.name, number)
+    found = instance_settings(context, stores, deployed, service, revision, number)
+    code = context.layout.images / revision.version
+    return Server(
+        name=node.name,
+        node=node,
+        component=COMPONENT,
+        argv=(
+            revision.python,
+            "-P",  # the node's folder is no place to import from
+            "-m",
+            "skillswap_ops.services",
+            service.name,
+            "--config",
+            str(context.layout.conf(node) / CONFIG),
+        ),
+        files=(ConfigFile(CONFIG, found.to_json() + "\n", secret=True),),
+        folders=("conf",),
+        env=(("PYTHONPATH", str(code)), *sorted(service.environment.items())),
+        ports=(places.PORT,),
+        stop_seconds=edge.stop_seconds(service.probes.ready, found.deadlines),
+    )
+
+
+def blank(node: Node) -> Server:
+    """An instance that only its name is known of: enough to stop it and to remove it."""
+    return Server(node.name, node, COMPONENT, ("false",), stop_seconds=60)
+
+
+def instance_settings(
+    context: Context,
+    stores: Stores,
+    deployed: tuple[str, ...],
+    service: Service,
+    revision: Revision,
+    number: int,
+) -> Settings:
+    """What an instance reads. Raises InvalidInputError where the revision's settings are wrong."""
+    node = places.instance(context.topology, service.name, number)
+    _refuse_without_stores(service, stores)
+    fixed = Settings(
+        service=service.name,
+        instance=node.name,
+        version=revision.version,
+        host=node.address,
+        port=places.PORT,
+        zone=node.zone,
+        jwt=Jwt(active=JWT_KEY, keys={JWT_KEY: context.secrets.key(JWT_SECRET)}),
+        mongo=_turned_mongo(stores.mongo, number) if service.uses(Store.MONGO) else None,
+        postgres=(
+            _turned_postgres(stores.postgres, number) if service.uses(Store.POSTGRES) else None
+        ),
+        redis=stores.redis if service.redis else None,
+        s3=stores.s3 if service.s3 else None,
+        upstreams=_upstreams(context, service, deployed, number),
+        proxies=tuple(proxy.address for proxy in places.proxies(context.topology)),
+        drain_seconds=edge.drain_seconds(service.probes.ready),
+    )
+    return with_settings(fixed, {**LOCAL_DEFAULTS, **revision.settings})
+
+
+def _refuse_without_stores(service: Service, stores: Stores) -> None:
+    if service.redis and stores.redis is None:
+        raise InvalidInputError(
+            f"{service.name} needs Redis, and redis.members is 0", "give the topology a Redis"
+        )
+
+
+def _turned_mongo(store: MongoStore, number: int) -> MongoStore:
+    return store.model_copy(update={"hosts": _turned(store.hosts, number)})
+
+
+def _turned_postgres(store: PostgresStore, number: int) -> PostgresStore:
+    return store.model_copy(update={"hosts": _turned(store.hosts, number)})
+
+
+def _turned(hosts: tuple[str, ...], number: int) -> tuple[str, ...]:
+    """Instances begin at different hosts, so that all of them share the load."""
+    turn = number % len(hosts)
+    return hosts[turn:] + hosts[:turn]
+
+
+def _upstreams(
+    context: Context, service: Service, deployed: tuple[str, ...], number: int
+) -> dict[str, str]:
+    """What it calls, by name; nothing in here calls the gateway."""
+    called = {*deployed} - {GATEWAY, service.name} if service.reaches_all else {*service.depends_on}
+    proxy = places.proxy_of(context.topology, number)
+    return {
+        name: f"http://{proxy.at(places.internal_port(name))}"
+        for name in CATALOGUE.names
+        if name in called
+    }
+
+
+def with_settings(found: Settings, changes: Mapping[str, Value]) -> Settings:
+    """The settings with values at dotted paths. Raises InvalidInputError: a wrong path or value."""
+    if not changes:
+        return found
+    data = json.loads(found.to_json())
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        place = data
+        for part in parents:
+            if place.get(part) is None:
+                place[part] = {}
+            place = place[part]
+            if not isinstance(place, dict):
+                raise InvalidInputError(f"--set {path}: {part} has no parts")
+        place[last] = list(value) if isinstance(value, tuple) else value
+    return settings.parse(data, "--set")
+
+
+def check_settings(changes: Mapping[str, Value]) -> None:
+    """Raises InvalidInputError where a setting is none that a revision may have, or is wrong."""
+    for path in changes:
+        if path.split(".")[0] not in OPEN:
+            raise InvalidInputError(
+                f"--set {path}: not one that can be set{suggestion(path.split('.')[0], OPEN)}",
+                f"settings begin with {', '.join(OPEN)}",
+            )
+        if path.split(".")[-1] in {"key", "secret"}:
+            raise InvalidInputError(
+                f"--set {path}: a secret does not belong on a command line",
+                "secrets are files of the cluster's `secrets` folder",
+            )
+    with_settings(_SAMPLE, changes)
+
+
+_SAMPLE = Settings(
+    service="sample",
+    instance="sample-1",
+    version="0",
+    host="localhost",
+    jwt=Jwt(active="k", keys={"k": SecretStr("0" * 64)}),
+)

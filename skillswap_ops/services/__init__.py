@@ -1,0 +1,1 @@
+"""The reference services: `python -m skillswap_ops.services NAME --config FILE`."""

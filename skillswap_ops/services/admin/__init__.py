@@ -1,0 +1,1 @@
+"""Administration & moderation: reports, bans, roles, and the journal of who did what."""

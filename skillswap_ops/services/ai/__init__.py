@@ -1,0 +1,1 @@
+"""AI: conversations with an agent, kept; the thinking is a provider's."""

@@ -1,0 +1,1 @@
+"""Auth & users: accounts, log-ins, profiles, roles, and what RGPD asks."""

@@ -1,0 +1,1 @@
+"""What every service has: application, stores, tokens, problems, logs, metrics, shutdown."""

@@ -1,0 +1,1 @@
+"""Chat: a conversation for each session, over WebSocket, kept in MESSAGE."""

@@ -1,0 +1,1 @@
+"""Files: what is known about each in MEDIA, the bytes in the object store."""

@@ -1,0 +1,1 @@
+"""Gamification: points for what people did, monthly rankings, badges."""

@@ -1,0 +1,1 @@
+"""Notifications: a journal that is kept for 90 days, and a provider that delivers."""

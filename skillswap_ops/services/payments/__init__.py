@@ -1,0 +1,1 @@
+"""Payments & subscriptions: intents, invoices, subscriptions, entitlements, all in PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Skills & matching: who teaches or learns what, found by words, level, language and place."""

@@ -16,14 +16,41 @@ from cluster.plan import Step
 from cluster.server import Server
 from cluster.status import NodeStatus
 from manifests import redis
+from manifests.services import edge, instances, places, releases
+from manifests.services import status as services
+from skillswap_ops.service_stores import stores
 
 
 def all_servers(context: Context) -> tuple[Server, ...]:
+    """Every server: of the topology, and of the services that are deployed."""
+    return (*data_servers(context), *proxy_servers(context), *instance_servers(context))
+
+
+def data_servers(context: Context) -> tuple[Server, ...]:
     """Every server of the topology."""
     return (
         *mongo.servers.servers(context),
         *postgres.servers.servers(context),
         *redis.servers(context),
+    )
+
+
+def proxy_servers(context: Context) -> tuple[Server, ...]:
+    """The services' own proxies; none where nothing is deployed."""
+    return edge.servers(context, releases.load(context.layout.releases).replicas)
+
+
+def instance_servers(context: Context) -> tuple[Server, ...]:
+    """The instances of the deployed services, canaries apart."""
+    found = releases.load(context.layout.releases)
+    if not found.services:
+        return ()
+    ways = stores(context)
+    return tuple(
+        server
+        for name in found.services
+        for number, server in instances.servers(context, ways, found, name).items()
+        if number != places.CANARY
     )
 
 
@@ -38,9 +65,10 @@ def all_endpoints(context: Context, *, reveal: bool) -> tuple[Endpoint, ...]:
         *mongo.endpoints.endpoints(context, reveal=reveal),
         *postgres.endpoints.endpoints(context, reveal=reveal),
         *redis.endpoints(context, reveal=reveal),
+        *services.endpoints(context, releases.load(context.layout.releases)),
     )
 
 
 def status_readers() -> tuple[Callable[[Context], tuple[NodeStatus, ...]], ...]:
     """One a engine, each safe to call beside the others."""
-    return (mongo.status.status, postgres.status.status, redis.status)
+    return (mongo.status.status, postgres.status.status, redis.status, services.status)

@@ -19,6 +19,8 @@ ENGINES = {
     Kind.ETCD: "PostgreSQL",
     Kind.HAPROXY: "PostgreSQL",
     Kind.REDIS: "Redis",
+    Kind.WEB: "Services",
+    Kind.SERVICE: "Services",
 }
 
 

@@ -16,7 +16,11 @@ from cluster.lock import exclusive
 from cluster.plan import Event, Finished, Outcome, Step, execute, preview
 from cluster.server import Server
 from cluster.topology_file import dump_topology, load_topology
-from skillswap_ops.engines import all_servers, engine_steps
+from manifests.services import releases
+from manifests.services.executor import Book
+from skillswap_ops import service_steps
+from skillswap_ops.console import note
+from skillswap_ops.engines import all_servers, data_servers, engine_steps
 from skillswap_ops.wiring import LocalContext
 
 
@@ -31,13 +35,23 @@ class ComponentTime:
     steps: int
 
 
-def all_steps(context: LocalContext) -> tuple[Step, ...]:
-    """Everything that makes the cluster what it should be."""
+def all_steps(context: LocalContext, book: Book | None = None) -> tuple[Step, ...]:
+    """Everything that makes the cluster, and the services on it, what they should be.
+
+    Services come last: a service that starts before its stores would wait for them, and give up.
+    """
+    engines = engine_steps(context)
+    found = book or _book(context)
     return (
         supervisor_step(context.target, context.clock),
-        *start_steps(context.target, all_servers(context)),
-        *engine_steps(context),
+        *start_steps(context.target, data_servers(context)),
+        *engines,
+        *service_steps.steps(context, found, note, needs=[step.name for step in engines]),
     )
+
+
+def _book(context: LocalContext) -> Book:
+    return Book(context.layout.releases, releases.load(context.layout.releases))
 
 
 def plan(context: LocalContext) -> list[Finished]:
@@ -59,7 +73,10 @@ def provision(context: LocalContext, on_event: Callable[[Event], None]) -> list[
     make_home(context)
     with exclusive(context.layout.lock, "provision"):
         write_atomic(context.layout.topology, dump_topology(context.topology), mode=0o644)
-        return execute(all_steps(context), on_event)
+        book = _book(context)
+        ends = execute(all_steps(context, book), on_event)
+        service_steps.close(context, book, ends, note)
+        return ends
 
 
 def check_change(context: LocalContext) -> None:

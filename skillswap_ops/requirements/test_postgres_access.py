@@ -10,12 +10,12 @@ from testinfra.host import Host
 
 from cluster.context import Context
 from cluster.inventory import Kind, Node
+from cluster.web import request
 from postgres import access, haproxy, names, patroni, rules
 from postgres.client import Connection, session, superuser, value
 from postgres.etcd import Etcd
 from postgres.scopes import primary_scope, scopes
 from postgres.servers import servers
-from postgres.web import request
 
 
 def test_proxies_lead_to_the_primary(context: Context) -> None:

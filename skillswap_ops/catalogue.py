@@ -5,14 +5,20 @@ import postgres.drills
 from cluster.drill.checkers.rounds import ROUNDS, every_round
 from cluster.drill.contracts import DrillSpec
 from cluster.drill.judge import Check
+from skillswap_ops import service_drills
 from skillswap_ops.soak import SOAK
 
 
 def all_drills() -> tuple[DrillSpec, ...]:
     """The catalogue."""
-    return (*mongo.drills.DRILLS, *postgres.drills.DRILLS, SOAK)
+    return (*mongo.drills.DRILLS, *postgres.drills.DRILLS, *service_drills.DRILLS, SOAK)
 
 
 def all_checks() -> dict[str, Check]:
     """The engines' own checkers, by the names that drills give them."""
-    return {**mongo.drills.CHECKS, **postgres.drills.CHECKS, ROUNDS: every_round}
+    return {
+        **mongo.drills.CHECKS,
+        **postgres.drills.CHECKS,
+        **service_drills.CHECKS,
+        ROUNDS: every_round,
+    }

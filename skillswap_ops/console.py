@@ -38,6 +38,11 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
+def note(message: str) -> None:
+    """A message to the person while progress is drawn: above it, and never on stdout."""
+    err().print(message, markup=False, soft_wrap=True)
+
+
 def table(*columns: str, title: str | None = None) -> "Table":
     """An empty table; a column named with a leading `>` is right-aligned."""
     from rich import box

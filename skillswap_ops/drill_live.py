@@ -84,7 +84,7 @@ class Trails:
 def draw(scene: Scene, streams: tuple[Stream, ...], trails: Trails, now_ns: int) -> RenderableType:
     """The panel."""
     return Panel(
-        Group(_facts(scene, now_ns), *_load(streams, trails)),
+        Group(_facts(scene, now_ns), *load(streams, trails)),
         title=Text.assemble((scene.title, "bold")),
         title_align="left",
         subtitle=f"{scene.phase} · {(now_ns - scene.began_ns) / 1e9:.0f} s",
@@ -93,7 +93,8 @@ def draw(scene: Scene, streams: tuple[Stream, ...], trails: Trails, now_ns: int)
     )
 
 
-def _load(streams: tuple[Stream, ...], trails: Trails) -> Iterator[RenderableType]:
+def load(streams: tuple[Stream, ...], trails: Trails) -> Iterator[RenderableType]:
+    """The streams, and what went wrong in them last."""
     if streams:
         yield Text()
         yield _table(streams, trails)

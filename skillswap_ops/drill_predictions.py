@@ -17,6 +17,8 @@ from mongo.live import LiveTimings
 from postgres import patroni
 from postgres.dynamic import JsonObject
 from postgres.scopes import primary_scope
+from skillswap_ops.service_drills.chain_double_kill import CHAIN_DOUBLE_KILL
+from skillswap_ops.service_drills.forecast import double_kill
 
 LIVE = "the live configuration"
 DECLARED = "the topology"
@@ -109,6 +111,7 @@ def _simulations(topology: Topology, basis: Basis) -> Mapping[str, Callable[[], 
             name: partial(simulate, basis.patroni, checks)
             for name, simulate in postgres.forecast.SIMULATIONS.items()
         },
+        CHAIN_DOUBLE_KILL.name: partial(double_kill, basis.mongo),
     }
 
 
@@ -120,7 +123,10 @@ def _foretold(
 ) -> Foretold:
     of_mongo = "mongo" in spec.tags
     source = basis.mongo_source if of_mongo else basis.patroni_source
-    rto = topology.sla.mongo.rto if of_mongo else topology.sla.postgres.rto
+    promised = [topology.sla.mongo.rto] if of_mongo else []
+    if "postgres" in spec.tags or not promised:
+        promised.append(topology.sla.postgres.rto)
+    rto = min(promised)
     if simulate is None:
         return Foretold(spec.name, source, None, rto, None, why=NOTHING)
     simulation = simulate()

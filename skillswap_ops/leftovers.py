@@ -10,12 +10,14 @@ from cluster.errors import OpsError, UnreachableError
 from cluster.lock import exclusive
 from mongo.drills import leftovers as mongo
 from postgres.drills import leftovers as postgres
+from skillswap_ops.traffic import leftovers as traffic
 
 Find = Callable[[Context], Sequence[Leftover]]
 Drop = Callable[[Context, Iterable[Leftover]], None]
 ENGINES: tuple[tuple[Find, Drop], ...] = (
     (mongo.leftovers, mongo.drop),
     (postgres.leftovers, postgres.drop),
+    (traffic.leftovers, traffic.drop),
 )
 
 

@@ -10,7 +10,7 @@ from skillswap_ops import __version__
 
 # Each command's module is imported only when it runs: `--help` answers at once.
 COMMANDS = {
-    "demo": ("demo", "Build the whole topology here, break it twice, print both verdicts."),
+    "demo": ("demo", "Build it all here with its services, break it, print the verdicts."),
     "plan": ("plan", "Say what `provision` would change, and why not the rest."),
     "provision": ("provision", "Make the cluster as the topology says; run again to finish."),
     "status": ("status", "Show every node by engine and zone: role, lag, term, memory."),
@@ -19,6 +19,7 @@ COMMANDS = {
     "schema": ("schema", "The data model: show, apply, find drift, prove it."),
     "data": ("data", "Write a realistic data set; find what refers to nothing."),
     "report": ("report", "Reporting reads, from secondaries and standbys, with their age."),
+    "services": ("services", "The application: deploy it, roll it out and back, look at it."),
     "logs": ("logs", "Print or follow a server's log."),
     "drill": ("drill", "Break something on purpose and prove what survived."),
     "stop": ("stop", "Stop every server cleanly; data stays, `provision` starts it again."),

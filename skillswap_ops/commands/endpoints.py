@@ -1,9 +1,15 @@
 """`endpoints`: connection strings."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from skillswap_ops import console
 from skillswap_ops.options import Selection, selects_cluster
+
+if TYPE_CHECKING:
+    from cluster.endpoint import Endpoint
 
 
 @click.command("endpoints")
@@ -24,13 +30,18 @@ def command(selection: Selection, *, name: str | None, reveal: bool) -> None:
     from skillswap_ops.wiring import local_context
 
     rows = all_endpoints(local_context(selection, must_exist=True), reveal=reveal)
+    print_endpoints(rows, name, json=selection.json)
+
+
+def print_endpoints(rows: "Sequence[Endpoint]", name: str | None, *, json: bool) -> None:
+    """All of them, or the one of that name alone."""
     if name:
         uri = next((row.uri for row in rows if row.name == name), None)
         if uri is None:
-            known = ", ".join(row.name for row in rows)
+            known = ", ".join(row.name for row in rows) or "none"
             raise click.UsageError(f"there is no endpoint {name}; there are: {known}")
         click.echo(uri)
-    elif selection.json:
+    elif json:
         console.print_json(rows)
     else:
         for row in rows:

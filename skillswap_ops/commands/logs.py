@@ -1,6 +1,8 @@
 """`logs`: what a server printed."""
 
 import time
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -27,16 +29,24 @@ def command(selection: Selection, *, server: str, lines: int, follow: bool) -> N
     known = sorted(path.stem for path in context.layout.log("x").parent.glob("*.log"))
     if server not in known:
         raise click.UsageError(f"there is no server {server}; there are: {', '.join(known)}")
-    _tail(context.layout.log(server), lines, follow=follow)
+    tail({server: context.layout.log(server)}, lines, follow=follow)
 
 
-def _tail(path: Path, lines: int, *, follow: bool) -> None:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file.readlines()[-lines:]:
-            click.echo(line, nl=False)
+def tail(logs: Mapping[str, Path], lines: int, *, follow: bool) -> None:
+    """The end of each log, by its server's name, which is shown where there are several."""
+    with ExitStack() as stack:
+        files = {
+            f"{name} | " if len(logs) > 1 else "": stack.enter_context(
+                path.open(encoding="utf-8", errors="replace")
+            )
+            for name, path in logs.items()
+        }
+        for prefix, file in files.items():
+            for line in file.readlines()[-lines:]:
+                click.echo(prefix + line, nl=False)
         while follow:
-            line = file.readline()
-            if line:
-                click.echo(line, nl=False)
-            else:
+            grown = [(prefix, line) for prefix, file in files.items() if (line := file.readline())]
+            for prefix, line in grown:
+                click.echo(prefix + line, nl=False)
+            if not grown:
                 time.sleep(0.2)

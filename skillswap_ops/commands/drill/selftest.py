@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 def selftest(selection: Selection, *, run: str | None) -> None:
     """Plant every defect that a checker must find, and see it found.
 
-    A lost write, one applied twice, two primaries, a torn ledger, and the rest: one at a time, each
-    into a copy of a run's evidence. The finding it must raise has to appear, and no other. Needs
-    no cluster. Exit codes: 0 all caught, and the run without a defect judged right; 1 not so.
+    A lost write, one applied twice, two primaries, a torn ledger, an orphan of the write chain, and
+    the rest: one at a time, each into a copy of a run's evidence. The finding it must raise has to
+    appear, and no other. Needs no cluster. Exit codes: 0 all caught, and the run without a defect
+    judged right; 1 not so.
 
     \b
     Examples:
@@ -35,8 +36,13 @@ def selftest(selection: Selection, *, run: str | None) -> None:
       skillswap-ops drill selftest --run 20260301T120000Z
     """
     from cluster.drill.selftest.suite import all_caught, on_genuine
+    from skillswap_ops.catalogue import all_checks
+    from skillswap_ops.traffic.selftest import CHAIN_DEFECTS, furnish
 
-    planted = on_genuine() if run is None else _on_copy(selection, run)
+    if run is None:
+        planted = on_genuine(all_checks(), CHAIN_DEFECTS, furnish)
+    else:
+        planted = _on_copy(selection, run)
     if selection.json:
         console.print_json(planted)
     else:
@@ -50,11 +56,14 @@ def _on_copy(selection: Selection, run: str) -> "tuple[Planted, ...]":
     from cluster.drill.selftest.suite import on_copy
     from skillswap_ops.catalogue import all_checks
     from skillswap_ops.drilling import find_run
+    from skillswap_ops.traffic.selftest import CHAIN_DEFECTS
     from skillswap_ops.wiring import local_context
 
     if Path(run, CONFIG).is_file():
-        return on_copy(Path(run), all_checks())
-    return on_copy(find_run(local_context(selection, must_exist=True), run), all_checks())
+        folder = Path(run)
+    else:
+        folder = find_run(local_context(selection, must_exist=True), run)
+    return on_copy(folder, all_checks(), CHAIN_DEFECTS)
 
 
 def _print(planted: "Sequence[Planted]") -> None:

@@ -1,0 +1,1 @@
+"""What users do, sent through the public edge: for `services load` and for the drills."""

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.drill.contracts import OpIds, Outcome, Promise
+from cluster.drill.contracts import OpIds, Promise
 from cluster.drill.evidence import CONFIG, EVENTS, LEDGER, READ_BACK, RunConfig
 from cluster.drill.history import Flags, Times
 from cluster.drill.ledger import INTENT, RECORD, Records, checksums, header, op_id
+from cluster.drill.outcome import Outcome
 from tests.unit.drill_samples import MadeUp, ns
 
 OPERATIONS = 10_000_000

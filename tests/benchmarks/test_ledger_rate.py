@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.drill.contracts import ACKED, OpIds, Outcome, Result, Stream
+from cluster.drill.contracts import OpIds, Stream
 from cluster.drill.eventlog import EventLog
 from cluster.drill.history import read_ledger
 from cluster.drill.ledger import RECORD, LedgerWriter
 from cluster.drill.load import TICK, Load
+from cluster.drill.outcome import ACKED, Outcome, Result
 from cluster.drill.recorder import Recorder
 from cluster.drill.stall import Ticker
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import Lab
 from tests.integration.mongo_lab import MongoLab, make_lab
+from tests.integration.service_lab import ServiceLab, running
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +18,14 @@ def mongo_lab() -> Iterator[MongoLab]:
         yield lab
     finally:
         lab.stop()
+
+
+@pytest.fixture(scope="session")
+def services(shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceLab]:
+    """The MVP services as processes on the shared lab's stores; tests leave them running."""
+    shared_lab.run("schema", "apply", "--yes")
+    with running(shared_lab, tmp_path_factory.mktemp("services")) as lab:
+        yield lab
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
         change(index={"name": "id_cible_1_cree_le_-1", "hidden": True}),
         NEWEST,
         "is {id_cible: 1, cree_le: -1}, hidden, declared {id_cible: 1, cree_le: -1}; "
-        "its query uses a scan of the whole collection",
+        "its query uses cree_le_1",
     ),
     "unique index dropped": (
         lambda broken: broken.drop_index("id_session_1_id_emetteur_1"),

@@ -14,11 +14,11 @@ from cluster.inventory import Kind, Node
 from cluster.local import processes
 from cluster.local.steps import start_steps, supervisor_step
 from cluster.plan import Finished, Outcome, Step, execute, in_order
+from cluster.web import request
 from postgres import names, patroni, rescue
 from postgres.scopes import data_folder, dr_scope, primary_scope, scopes
 from postgres.servers import configuration_step, servers
 from postgres.steps import archive, steps
-from postgres.web import request
 from skillswap_ops.provisioning import make_home
 from skillswap_ops.wiring import LocalContext
 from tests.conftest import make_lab, remove_lab

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from cluster.clock import wait_for
-from cluster.drill.contracts import Outcome
+from cluster.drill.outcome import Outcome
 from cluster.inventory import Kind, Node
 from postgres import names, outcomes, patroni, wire
 from postgres.client import superuser, value

@@ -80,5 +80,5 @@ def test_a_third_shard_prints_the_exact_plan(spreading: Lab) -> None:
     assert 'sh.addShardToZone("shard-b", "sessions_messages")' in printed
     assert 'sh.addShardToZone("shard-c", "sessions_messages")' in printed
     sharded = [line for line in printed if line.startswith("sh.shardCollection(")]
-    assert len(sharded) == 9  # every collection of the segment
+    assert len(sharded) == 10  # every collection of the segment
     assert 'sh.shardCollection("sessions_messages.MESSAGE", {id_session: "hashed"})' in sharded

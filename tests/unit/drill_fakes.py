@@ -10,15 +10,12 @@ import numpy as np
 import pytest
 
 from cluster.drill.contracts import (
-    ACKED,
     Drill,
     Effect,
     Fault,
     Observation,
     OpIds,
-    Outcome,
     Promise,
-    Result,
     Seen,
     Stage,
     Stream,
@@ -26,6 +23,7 @@ from cluster.drill.contracts import (
     UndoRecord,
 )
 from cluster.drill.evidence import Rules
+from cluster.drill.outcome import ACKED, Outcome, Result
 from cluster.errors import UnreachableError
 from cluster.target import Hit
 

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cluster.drill.contracts import Availability, Effect, Outcome, Promise
+from cluster.drill.contracts import Availability, Effect, Promise
+from cluster.drill.outcome import Outcome
 
 WINDOW, PERCENT = 10, 99  # ticks in which service must hold, and what share of it
 TOUCHED_WINDOW, TOUCHED_PERCENT = 5, 50

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from cluster.drill.contracts import Availability, Outcome
+from cluster.drill.contracts import Availability
+from cluster.drill.outcome import Outcome
 from tests.unit.drill_model import (
     ACKS_BEFORE,
     STALL,

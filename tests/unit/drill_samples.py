@@ -14,7 +14,6 @@ from cluster.drill.contracts import (
     Effect,
     Observation,
     OpIds,
-    Outcome,
     Prediction,
     Promise,
     Timings,
@@ -43,6 +42,7 @@ from cluster.drill.evidence import (
 )
 from cluster.drill.history import History, empty
 from cluster.drill.ledger import INTENT, LedgerWriter, Row, op_id
+from cluster.drill.outcome import Outcome
 from cluster.drill.timeline import Sample
 
 ZERO = 1000.0

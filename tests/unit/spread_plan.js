@@ -16,6 +16,10 @@ sh.shardCollection("sessions_messages.AVIS", {id_session: 1, id_emetteur: 1}, tr
 db.getSiblingDB("sessions_messages")["SIGNALEMENT"].createIndex({id_signalement: "hashed"}, {name: "id_signalement_hashed"})
 sh.updateZoneKeyRange("sessions_messages.SIGNALEMENT", {id_signalement: MinKey()}, {id_signalement: MaxKey()}, "sessions_messages")
 sh.shardCollection("sessions_messages.SIGNALEMENT", {id_signalement: "hashed"})
+// JOURNAL_AUDIT: spreads evenly
+db.getSiblingDB("sessions_messages")["JOURNAL_AUDIT"].createIndex({id_audit: "hashed"}, {name: "id_audit_hashed"})
+sh.updateZoneKeyRange("sessions_messages.JOURNAL_AUDIT", {id_audit: MinKey()}, {id_audit: MaxKey()}, "sessions_messages")
+sh.shardCollection("sessions_messages.JOURNAL_AUDIT", {id_audit: "hashed"})
 // JOURNAL_NOTIFICATION: always read by user
 db.getSiblingDB("sessions_messages")["JOURNAL_NOTIFICATION"].createIndex({id_utilisateur: "hashed"}, {name: "id_utilisateur_hashed"})
 sh.updateZoneKeyRange("sessions_messages.JOURNAL_NOTIFICATION", {id_utilisateur: MinKey()}, {id_utilisateur: MaxKey()}, "sessions_messages")

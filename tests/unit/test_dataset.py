@@ -100,7 +100,7 @@ def test_seeds_do_not_collide() -> None:
 
 def test_the_same_numbers_give_the_same_bytes() -> None:
     """A digest of another run on another day: where it changes, GENERATION has to."""
-    assert GENERATION == 1
+    assert GENERATION == 2
     assert digest(Plan(1_200, 42, AS_OF)) == DIGEST
 
 
@@ -179,4 +179,4 @@ def test_the_checker_sees_faults(rows: dict[str, Rows]) -> None:
     assert list(orphans({"AVIS": [good]}))
 
 
-DIGEST = "7d09c28d829021569c2f1caf962edc1c22552aebf92a5fc3fe54789824ea0c55"
+DIGEST = "0038c9fa33602ff2644d0b802fc9f07a5e14d7fa82c0efa9c1349fe14c138ec3"

@@ -16,7 +16,7 @@ from cluster.drill.checkers.availability import (
     outages,
     restoration,
 )
-from cluster.drill.contracts import Outcome
+from cluster.drill.outcome import Outcome
 from tests.unit.drill_samples import Op, history, ns
 
 TEN = Steady(10, 99)

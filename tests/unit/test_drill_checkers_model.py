@@ -16,7 +16,6 @@ from cluster.drill.contracts import (
     Availability,
     Effect,
     Observation,
-    Outcome,
     Prediction,
     Promise,
     Timings,
@@ -47,6 +46,7 @@ from cluster.drill.evidence import (
 from cluster.drill.judge import judge
 from cluster.drill.ledger import INTENT, LedgerWriter, Row, op_id
 from cluster.drill.measures import Measures, StreamMeasures
+from cluster.drill.outcome import Outcome
 from tests.unit import drill_model as model
 from tests.unit.drill_model import Break, Flow, Look, Op, Story
 from tests.unit.drill_model_verdict import findings

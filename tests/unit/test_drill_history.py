@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.drill.contracts import Outcome
 from cluster.drill.history import Ledger, read_ledger
 from cluster.drill.ledger import INTENT, LedgerWriter, Row, op_id
+from cluster.drill.outcome import Outcome
 
 
 def fold(tmp_path: Path, *rows: Row) -> Ledger:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.drill.contracts import Outcome, Promise
+from cluster.drill.contracts import Promise
 from cluster.drill.evidence import EVENTS, VERDICT
+from cluster.drill.outcome import Outcome
 from cluster.drill.report import RunSummary, write_summary
 from cluster.drill.runner import conclude
 from cluster.drill.runs_store import MIGRATIONS, STORE, UNDER_WAY_SECONDS, RunsStore, Synced

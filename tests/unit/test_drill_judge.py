@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.drill.contracts import Availability, Effect, Outcome, Promise
+from cluster.drill.contracts import Availability, Effect, Promise
 from cluster.drill.eventlog import EventLog
 from cluster.drill.events import (
     Converged,
@@ -24,6 +24,7 @@ from cluster.drill.evidence import CONFIG, LEDGER, load_run
 from cluster.drill.judge import recheck
 from cluster.drill.ledger import HEADER_BYTES, op_id
 from cluster.drill.measures import Measures
+from cluster.drill.outcome import Outcome
 from cluster.drill.report import as_json
 from cluster.drill.runner import conclude
 from cluster.drill.verdict import (

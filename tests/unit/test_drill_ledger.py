@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.drill.contracts import Outcome
 from cluster.drill.history import read_ledger
 from cluster.drill.ledger import (
     HEADER_BYTES,
@@ -25,6 +24,7 @@ from cluster.drill.ledger import (
     op_id,
     survey,
 )
+from cluster.drill.outcome import Outcome
 from cluster.errors import InconclusiveError, InvalidInputError
 
 ROWS = [
@@ -184,7 +184,7 @@ def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 WRITER = """
 import sys
 from pathlib import Path
-from cluster.drill.contracts import Outcome
+from cluster.drill.outcome import Outcome
 from cluster.drill.ledger import INTENT, LedgerWriter, Row, op_id
 writer = LedgerWriter(Path(sys.argv[1]), "0123abcd")
 n = 0

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.drill.contracts import ACKED, OpIds, Outcome, Result, Stream, Writer
+from cluster.drill.contracts import OpIds, Stream, Writer
 from cluster.drill.eventlog import EventLog, read_events
 from cluster.drill.events import ReasonSeen
 from cluster.drill.history import History, read_ledger
 from cluster.drill.ledger import LedgerWriter
 from cluster.drill.load import Load
 from cluster.drill.meter import Meter
+from cluster.drill.outcome import ACKED, Outcome, Result
 from cluster.drill.recorder import Recorder
 from cluster.drill.stall import Ticker
 from tests.unit.drill_fakes import threads_of_drills, until

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from cluster.drill.contracts import Outcome, Prediction, Promise, Range
+from cluster.drill.contracts import Prediction, Promise, Range
 from cluster.drill.events import (
     Interrupted,
     Phase,
@@ -36,6 +36,7 @@ from cluster.drill.evidence import (
     write_read_back,
 )
 from cluster.drill.ledger import LedgerWriter, op_id
+from cluster.drill.outcome import Outcome
 from cluster.drill.publish.folder import WRITERS, publish
 from cluster.drill.publish.page import view
 from cluster.drill.publish.series import Span, bins

@@ -15,7 +15,6 @@ from cluster.drill.contracts import (
     Effect,
     Fault,
     Promise,
-    Result,
     Round,
     Rounds,
     Seen,
@@ -25,6 +24,7 @@ from cluster.drill.contracts import (
 from cluster.drill.eventlog import read_events
 from cluster.drill.events import RoundBegan
 from cluster.drill.evidence import EVENTS
+from cluster.drill.outcome import Result
 from cluster.drill.report import RunSummary
 from cluster.drill.rounds import plan
 from cluster.drill.runner import Options, run_drill

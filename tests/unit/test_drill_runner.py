@@ -13,13 +13,11 @@ import numpy as np
 import pytest
 
 from cluster.drill.contracts import (
-    ACKED,
     Availability,
     Drill,
     Effect,
     Observation,
     Promise,
-    Result,
     Stage,
     UndoRecord,
 )
@@ -37,6 +35,7 @@ from cluster.drill.injection import heal_all
 from cluster.drill.journal import Journal
 from cluster.drill.judge import recheck
 from cluster.drill.meter import Live
+from cluster.drill.outcome import ACKED, Result
 from cluster.drill.report import RunSummary, as_json
 from cluster.drill.runner import HARNESS_ERROR, Hooks, Options, conclude, run_drill, validate
 from cluster.drill.verdict import Conclusion

@@ -19,7 +19,10 @@ from cluster.drill.selftest.genuine import write_genuine
 from cluster.drill.selftest.suite import CLEAN, all_caught, on_copy, on_genuine
 from cluster.drill.verdict import Finding, invalid
 from skillswap_ops.commands.drill import command
+from skillswap_ops.traffic.selftest import CHAIN_DEFECTS
 from tests.unit.drill_samples import MadeUp
+
+ALL = (*DEFECTS, *CHAIN_DEFECTS)  # what the command plants
 
 
 @pytest.fixture(autouse=True)
@@ -150,14 +153,14 @@ def selftest(*arguments: str) -> Result:
 def test_the_command_says_what_was_caught() -> None:
     result = selftest()
     assert result.exit_code == 0, result.output
-    assert f"{len(DEFECTS)} defects planted, {len(DEFECTS)} caught" in result.output
+    assert f"{len(ALL)} defects planted, {len(ALL)} caught" in result.output
 
 
 def test_the_command_in_json() -> None:
     result = selftest("--output", "json")
     assert result.exit_code == 0
     told = json.loads(result.stdout)
-    assert [one["defect"] for one in told] == [CLEAN, *(defect.name for defect in DEFECTS)]
+    assert [one["defect"] for one in told] == [CLEAN, *(defect.name for defect in ALL)]
     assert all(one["caught"] for one in told)
 
 
@@ -166,7 +169,7 @@ def test_the_command_fails_where_a_checker_is_broken(monkeypatch: pytest.MonkeyP
     result = selftest()
     assert result.exit_code == 1
     assert "NOT CAUGHT" in result.output
-    assert f"{len(DEFECTS)} defects planted, {len(DEFECTS) - 2} caught" in result.output
+    assert f"{len(ALL)} defects planted, {len(ALL) - 2} caught" in result.output
 
 
 def test_the_command_on_a_runs_folder(tmp_path: Path) -> None:

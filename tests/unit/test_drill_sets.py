@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from cluster.drill.checkers.leadership import Span
 from cluster.drill.checkers.losses import exposure, loss
 from cluster.drill.checkers.sets import Counts, compare, count
-from cluster.drill.contracts import Outcome
 from cluster.drill.history import empty
 from cluster.drill.ledger import op_id
+from cluster.drill.outcome import Outcome
 from tests.unit.drill_samples import Op, acked, history, ids, ns
 
 ACK, FAIL, UNK, UNSENT = Outcome.ACKED, Outcome.FAILED, Outcome.UNKNOWN, Outcome.UNSENT

@@ -13,6 +13,7 @@ from mongo import forecast as mongo_forecast
 from mongo.live import LiveTimings
 from postgres import forecast as postgres_forecast
 from postgres.dynamic import JsonObject
+from skillswap_ops.service_drills.forecast import double_kill
 
 OURS = mongo_forecast.declared(MongoTimings())
 SERVERS_OWN = LiveTimings(10, 2, 0.15)
@@ -127,6 +128,9 @@ def test_runs_that_were_measured_are_inside() -> None:
     kept = postgres_forecast.simulate_stale_pool(PATRONI, CHECKS).prediction
     assert inside(kept.first_success, 10.4)
     assert inside(kept.sustained, 14.3)
+    both = double_kill(OURS).prediction
+    assert inside(both.first_success, 6.4)
+    assert inside(both.sustained, 6.4)
     planned = mongo_forecast.stepdown(OURS)
     assert inside(planned.elected, 0.20, 0.03)
     assert inside(planned.sustained, 1.22)

@@ -12,10 +12,11 @@ import pytest
 from bson.int64 import Int64
 
 from cluster.context import Context
-from cluster.drill.contracts import Fault, Observation, Outcome, Promise, Seen, UndoRecord
+from cluster.drill.contracts import Fault, Observation, Promise, Seen, UndoRecord
 from cluster.drill.evidence import COLLECTED
 from cluster.drill.judge import recheck
 from cluster.drill.ledger import op_id
+from cluster.drill.outcome import Outcome
 from cluster.drill.verdict import Conclusion, Finding, Validity
 from cluster.errors import InconclusiveError, MissingPrerequisiteError
 from cluster.faults.freeze import THAW_SERVERS

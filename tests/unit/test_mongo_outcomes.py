@@ -23,7 +23,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from cluster.drill.contracts import ACKED, Outcome, Result
+from cluster.drill.outcome import ACKED, Outcome, Result
 from cluster.schema.guarantees import FAST
 from mongo.outcomes import BY_CODE, Tries, code_of, result
 from mongo.writer import Attempts, SegmentWriter, WritePath

@@ -362,6 +362,7 @@ def test_lines_are_named_for_what_breaks() -> None:
         'id_utilisateur_1 serves "a user by id"',
         'unique index courriel_1 refuses a duplicate, serves "log-in by e-mail"',
         'roles_1 serves "users who have a role"',
+        'localisation_2dsphere serves "matching by proximity"',
     ]
 
 

@@ -128,7 +128,7 @@ def but(entity: Entity, which: str, change: Callable[[IndexSpec], IndexSpec]) ->
 def test_a_new_collection_gets_plain_indexes_before_unique_ones() -> None:
     assert story(UTILISATEUR, None) == [
         "create",
-        "build id_utilisateur_1 roles_1",
+        "build id_utilisateur_1 roles_1 localisation_2dsphere",
         "build courriel_1",
     ]
 
@@ -224,11 +224,11 @@ def test_an_undeclared_index_stays_while_a_declared_one_is_missing() -> None:
 
 
 def test_an_index_under_another_ones_name_serves_until_both_have_a_stand_in() -> None:
-    id_index, courriel, roles = index_specs(UTILISATEUR)
+    id_index, courriel, roles, place = index_specs(UTILISATEUR)
     misnamed = replace(roles, name=id_index.name)
     standing = bridge(id_index)
     assert standing
-    assert story(UTILISATEUR, applied(UTILISATEUR, misnamed, courriel, standing)) == [
+    assert story(UTILISATEUR, applied(UTILISATEUR, misnamed, courriel, standing, place)) == [
         f"build {BRIDGE}roles_1",
         "drop id_utilisateur_1",
         "build id_utilisateur_1 roles_1",
@@ -242,7 +242,7 @@ def test_what_cannot_be_changed_is_said_and_the_rest_is_done() -> None:
     due = moves(UTILISATEUR, found, prune=False)
     assert isinstance(due[0], Stuck)
     assert [_word(move) for move in due[1:]] == [
-        "build id_utilisateur_1 roles_1",
+        "build id_utilisateur_1 roles_1 localisation_2dsphere",
         "build courriel_1",
         "validate",
     ]

@@ -15,7 +15,6 @@ from cluster.drill.contracts import (
     Effect,
     Fault,
     Observation,
-    Outcome,
     Promise,
     Seen,
     UndoRecord,
@@ -23,6 +22,7 @@ from cluster.drill.contracts import (
 from cluster.drill.evidence import COLLECTED, load_run
 from cluster.drill.judge import Check
 from cluster.drill.measures import Measures
+from cluster.drill.outcome import Outcome
 from cluster.drill.timeline import Sample
 from cluster.drill.verdict import Finding, Validity
 from cluster.errors import InconclusiveError, MissingPrerequisiteError

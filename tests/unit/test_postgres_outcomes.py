@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from cluster.drill.contracts import ACKED, Outcome
+from cluster.drill.outcome import ACKED, Outcome
 from postgres.outcomes import not_connected, result
 from postgres.wire import End, Reply, ServerError
 

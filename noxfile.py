@@ -31,8 +31,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Static types, strictly."""
+    """Static types, strictly; of the benchmarks too, which nothing else looks at."""
     session.run(BIN / "mypy", *session.posargs)
+    session.run(BIN / "mypy", "tests/benchmarks")
 
 
 @nox.session
@@ -67,7 +68,13 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def integration(session: nox.Session) -> None:
     """Tests on real servers, and the drills."""
-    _pytest(session, "tests/integration", "tests/drills")
+    _pytest(session, "tests/integration", "tests/drills", "-m", "not exhaustive")
+
+
+@nox.session
+def exhaustive(session: nox.Session) -> None:
+    """The same tests with all their repeats: some hours; only when asked for by name."""
+    _pytest(session, "tests/integration", "tests/drills", "-m", "exhaustive")
 
 
 @nox.session

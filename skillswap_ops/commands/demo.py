@@ -5,21 +5,31 @@ import click
 from skillswap_ops import console
 from skillswap_ops.options import Selection, selects_cluster
 
-DRILLS = ("mongo-primary-kill", "pg-node-kill")
+DRILLS = ("mongo-primary-kill", "pg-node-kill", "chain-double-kill")
+STAGE = "mvp"
 
 
 @click.command("demo")
 @click.option("--destroy", "and_destroy", is_flag=True, help="Remove the cluster at the end.")
 @selects_cluster
 def command(selection: Selection, *, and_destroy: bool) -> None:
-    """Build the whole topology here, break it twice, print both verdicts.
+    """Build the whole topology here, deploy the services, break it, print the verdicts.
 
-    Takes about three minutes and two gigabytes of memory. The cluster is left running to be
-    looked at; `skillswap-ops destroy` removes it.
+    One drill of each database, and one of both at once, seen from the services. Takes about five
+    minutes and three gigabytes of memory. The cluster is left running to be looked at;
+    `skillswap-ops destroy` removes it.
+
+    \b
+    Examples:
+      skillswap-ops demo
+      skillswap-ops demo --destroy
     """
+    from manifests.services.model import Stage
     from skillswap_ops.commands.drill.run import run_and_show
     from skillswap_ops.commands.provision import run_provision
+    from skillswap_ops.commands.services.change import run_change
     from skillswap_ops.commands.status import draw
+    from skillswap_ops.deploying import deployment
     from skillswap_ops.drill_series import Wishes, worst_exit_code
     from skillswap_ops.drilling import any_seed, chosen
     from skillswap_ops.overview import overview
@@ -29,11 +39,16 @@ def command(selection: Selection, *, and_destroy: bool) -> None:
     console.say("1. Build: real servers, one address each.")
     run_provision(selection)
     context = local_context(selection, must_exist=True)
+    console.say("2. Deploy: the services of the MVP, two instances each.")
+    run_change(context, deployment(context, Stage(STAGE), None, {}))
     console.err().print(draw(overview(context)))
-    console.say("2. Break: write through the router and the proxies, kill two primaries.")
+    console.say(
+        "3. Break: write through the router and the proxies, kill a primary of each engine, and"
+        " then both at once below the services' write chain."
+    )
     wishes = Wishes(any_seed())
     ends = run_and_show(selection, chosen(DRILLS), wishes, full=False, yes=True)
-    console.say("3. The verdicts above come from the ledger of acknowledged writes, read back.")
+    console.say("4. The verdicts above come from the ledger of acknowledged writes, read back.")
     if and_destroy:
         destroy(context)
         console.say("Destroyed.")

@@ -27,6 +27,7 @@ from manifests.services.images import OWN, PACKAGES
 from manifests.services.model import Stage
 from skillswap_ops.engines import all_servers
 from tests.conftest import Lab
+from tests.integration.readme_journey import run_journey
 
 pytestmark = pytest.mark.servers
 
@@ -171,6 +172,13 @@ def test_two_instances_of_each_mvp_service_and_less_than_three_gigabytes(lab: La
     whole = lab.json("status")
     assert isinstance(whole, dict)
     assert whole["memory_bytes"] < THREE_GIGABYTES
+
+
+def test_the_journey_of_the_readme(lab: Lab, tmp_path: Path) -> None:
+    ended = run_journey(lab, tmp_path)
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    invoice = ended.stdout.splitlines()[-1].replace(" ", "")
+    assert '"statut":"PAYEE"' in invoice, ended.stdout
 
 
 def test_status_fits_one_hundred_columns(lab: Lab) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cluster.plan import Event, Step
     from manifests.services.releases import Releases, Value
     from skillswap_ops.deploying import Intent
+    from skillswap_ops.wiring import LocalContext
 
 MOST_REPLICAS = 16
 IMAGE = click.option(
@@ -154,12 +155,19 @@ def do(selection: Selection, intent: "Intent", *, dry_run: bool = False) -> None
     if dry_run:
         print_rows(deploying.plan(context, intent), selection, show_all=False)
         return
-    with _Shown() as shown:
-        found = deploying.carry_out(deploying.Work(context, console.note, shown.on_steps), intent)
+    found = run_change(context, intent)
     if selection.json:
         console.print_json(_record(found))
-    changed = shown.changed
-    console.say(f"Done: {changed} of {shown.steps} steps changed something.")
+
+
+def run_change(context: "LocalContext", intent: "Intent") -> "Releases":
+    """Carry a change out with progress; what is deployed then. Raises OpsError where one failed."""
+    from skillswap_ops import deploying
+
+    with _Shown() as shown:
+        found = deploying.carry_out(deploying.Work(context, console.note, shown.on_steps), intent)
+    console.say(f"Done: {shown.changed} of {shown.steps} steps changed something.")
+    return found
 
 
 class _Shown:

@@ -64,7 +64,7 @@ def test_a_half_made_archive_is_made_anew(context: LocalContext) -> None:
     ("server", "word"),
     [
         ("pg1", "performing post-bootstrap"),  # a valid control file, and no database yet
-        ("pgsync1", "replica has been created"),
+        pytest.param("pgsync1", "replica has been created", marks=pytest.mark.exhaustive),
         ("pgdr1", "replica has been created"),  # with the primary's own configuration in it
     ],
 )

@@ -7,8 +7,7 @@ which the database demands of new rows. Ours is the whole of `seeding.seed`, wit
 rows and the start of its processes. Both begin with empty collections and tables with all their
 indexes, validators and triggers. Nothing is asserted.
 
-SKILLSWAP_OPS_BENCH_USERS and SKILLSWAP_OPS_BENCH_ROUNDS make it larger. It removes all rows of the
-lab that it runs in.
+SKILLSWAP_OPS_BENCH_USERS and SKILLSWAP_OPS_BENCH_ROUNDS make it larger.
 """
 
 import os
@@ -34,7 +33,7 @@ from postgres.guarantees import Way
 from postgres.seeding import way_to
 from skillswap_ops import seeding as ours
 from skillswap_ops.wiring import LocalContext
-from tests.conftest import Lab
+from tests.conftest import Lab, make_lab, remove_lab
 
 pytestmark = pytest.mark.servers
 ROUNDS = int(os.environ.get("SKILLSWAP_OPS_BENCH_ROUNDS", "3"))
@@ -45,9 +44,15 @@ AS_OF = datetime.now(UTC).date()
 
 
 @pytest.fixture
-def lab(shared_lab: Lab) -> Iterator[Lab]:
-    yield shared_lab
-    empty(shared_lab)
+def lab() -> Iterator[Lab]:
+    """Its own, gone at the end: what is timed after it must not run beside a filled cluster."""
+    lab = make_lab("127.93.0.0/16", "bench-seed")
+    try:
+        lab.run("provision")
+        yield lab
+    finally:
+        lab.run("destroy", "--yes", code=None)
+        remove_lab(lab)
 
 
 def empty(lab: Lab) -> None:

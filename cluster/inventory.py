@@ -25,6 +25,7 @@ class Kind(StrEnum):
     POSTGRES = "postgres"
     HAPROXY = "haproxy"
     REDIS = "redis"
+    OBJECTS = "object store"
     WEB = "service proxy"  # these two are deployed, and so in no topology: manifests/services
     SERVICE = "service instance"
 
@@ -37,6 +38,7 @@ BLOCKS: Mapping[Kind, int] = {
     Kind.ETCD: 61,
     Kind.HAPROXY: 62,
     Kind.REDIS: 70,
+    Kind.OBJECTS: 71,
     Kind.WEB: 79,
     Kind.SERVICE: 80,  # and up: one block a service
 }
@@ -97,6 +99,7 @@ def inventory(topology: Topology) -> Inventory:
             *_postgres_nodes(topology),
             *_fleet(topology, Kind.HAPROXY, "haproxy", edge, topology.postgres.region),
             *_fleet(topology, Kind.REDIS, "redis", redis, None),
+            *_fleet(topology, Kind.OBJECTS, "objects", topology.objects.members, None),
         )
     )
 

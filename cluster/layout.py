@@ -47,6 +47,11 @@ class Layout:
         return self.root / "secrets"
 
     @property
+    def authority(self) -> Path:
+        """The certificate that clients trust: of the cluster's own authority."""
+        return self.root / "ca.crt"
+
+    @property
     def supervisor(self) -> Path:
         """supervisord's configuration, socket and log."""
         return self.root / "supervisor"

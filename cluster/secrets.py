@@ -39,7 +39,8 @@ class SecretStore:
     def known(self) -> tuple[SecretStr, ...]:
         """Every secret that has been made."""
         files = self._folder.iterdir() if self._folder.is_dir() else ()
-        return tuple(_read(path) for path in sorted(files) if not path.name.startswith("."))
+        named = (path for path in sorted(files) if path.is_file())  # not `certificates`
+        return tuple(_read(path) for path in named if not path.name.startswith("."))
 
     def _get(self, name: str, new: str) -> SecretStr:
         path = self._folder / name

@@ -245,6 +245,34 @@ class Redis(Model):
     max_memory_mb: int = Field(64, ge=16, le=1_048_576, description="before it evicts")
 
 
+class ExternalObjects(Model):
+    """A bucket of somebody else's S3 service; its keys are secrets, not topology."""
+
+    endpoint: Annotated[str, StringConstraints(pattern=_HOST, max_length=253)] = Field(
+        description="host name of the S3 service; always TLS"
+    )
+    bucket: Annotated[str, StringConstraints(pattern=_BUCKET)] = Field(description="must exist")
+    region: Annotated[str, StringConstraints(pattern=_S3_REGION)] = Field(
+        "us-east-1", description="as the service signs it"
+    )
+    port: int = Field(443, ge=1, le=65_535, description="of the S3 service")
+    ca_file: AbsolutePath | None = Field(None, description="certificates that the endpoint needs")
+
+
+class Objects(Model):
+    """Objects by S3: what the service `files` keeps its bytes in, and the archive may."""
+
+    members: int = Field(
+        0, ge=0, le=1, description="1: an S3 store of the local target's own, in memory; 0: none"
+    )
+    bucket: Annotated[str, StringConstraints(pattern=_BUCKET)] = Field(
+        "skillswap-media", description="of the files, in that store; made where it is missing"
+    )
+    external: ExternalObjects | None = Field(
+        None, description="where the files are instead, on somebody else's S3 service"
+    )
+
+
 Retention = Annotated[int, Field(ge=1, le=1000, description="full backups that are kept")]
 
 
@@ -276,7 +304,20 @@ class S3Repository(Model):
     retention_full: Retention = 2
 
 
-Repository = Annotated[FolderRepository | S3Repository, Field(discriminator="type")]
+class ObjectsRepository(Model):
+    """A pgBackRest repository in the local target's own object store (`objects`)."""
+
+    type: Literal["objects"]
+    bucket: Annotated[str, StringConstraints(pattern=_BUCKET)] = Field(
+        "skillswap-archive", description="made where it is missing"
+    )
+    path: AbsolutePath = Field("/pgbackrest", description="below the bucket")
+    retention_full: Retention = 2
+
+
+Repository = Annotated[
+    FolderRepository | S3Repository | ObjectsRepository, Field(discriminator="type")
+]
 
 
 class Archive(Model):
@@ -312,6 +353,7 @@ class Topology(Model):
     postgres: Postgres = Field(description="the payments")
     edge: Edge = Field(Edge(), description="HAProxy and pgbouncer")
     redis: Redis = Field(Redis(), description="for the chat service")
+    objects: Objects = Field(Objects(), description="objects by S3: files, and an archive")
     archive: Archive = Field(Archive(), description="WAL and backups of PostgreSQL")
     local: Local = Field(Local(), description="of the local target alone")
 

@@ -5,11 +5,11 @@ Each member runs pgBackRest itself against the shared repositories, so that whoe
 
 from dataclasses import dataclass
 
+from cluster import objects
 from cluster.context import Context
 from cluster.inventory import Node
 from cluster.render import render
 from cluster.server import ConfigFile
-from cluster.topology import S3Repository
 from postgres import names
 from postgres.scopes import data_folder
 
@@ -23,14 +23,6 @@ class Commands:
 
     push: str
     get: str
-
-
-@dataclass(frozen=True)
-class Key:
-    """Access to an S3 bucket."""
-
-    key: str
-    secret: str
 
 
 def stanza(context: Context) -> str:
@@ -62,18 +54,20 @@ def environment(context: Context, node: Node) -> dict[str, str]:
     }
 
 
+def numbers(context: Context) -> tuple[int, ...]:
+    """pgBackRest's numbers of the repositories."""
+    return tuple(range(1, len(context.topology.archive.repositories) + 1))
+
+
 def files(context: Context, node: Node) -> tuple[ConfigFile, ...]:
-    """pgBackRest's files on a node. S3 keys are the secrets `archive-repo1-key`, `…-key-secret`."""
+    """pgBackRest's files on a node."""
     repositories = context.topology.archive.repositories
     text = render(
         "postgres",
         "pgbackrest.conf.j2",
         repositories=repositories,
         folder=context.layout.archive,
-        keys=[
-            _key(context, number) if isinstance(repository, S3Repository) else None
-            for number, repository in enumerate(repositories, start=1)
-        ],
+        places=[objects.repository(context, number) for number in numbers(context)],
         lock=context.layout.run(node) / "pgbackrest",
         stanza=stanza(context),
         data=data_folder(context.layout, node),
@@ -84,12 +78,4 @@ def files(context: Context, node: Node) -> tuple[ConfigFile, ...]:
     return (
         ConfigFile(CONFIG, text, secret=True),
         ConfigFile(PASSFILE, render("postgres", "pgpass.j2", users=users), secret=True),
-    )
-
-
-def _key(context: Context, number: int) -> Key:
-    name = f"archive-repo{number}-key"
-    return Key(
-        context.secrets.get(name).get_secret_value(),
-        context.secrets.get(f"{name}-secret").get_secret_value(),
     )

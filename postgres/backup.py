@@ -31,24 +31,52 @@ class Backup:
     wal_start: str
     wal_stop: str
     error: bool
+    repository: int
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository by its number. `system_id` is of the newest database in it."""
+
+    number: int
+    exists: bool
+    message: str
+    system_id: int | None
 
 
 @dataclass(frozen=True)
 class Repositories:
-    """What pgBackRest knows of the stanza. `system_id` is of the newest database in it."""
+    """What pgBackRest knows of the stanza, in all repositories; it exists where it does in each."""
 
-    exists: bool
-    message: str
-    system_id: int | None
+    each: tuple[Repository, ...]
     backups: tuple[Backup, ...]
     wal_first: str
     wal_last: str
 
     @property
+    def missing(self) -> tuple[Repository, ...]:
+        """The repositories that have no usable stanza."""
+        return tuple(repository for repository in self.each if not repository.exists)
+
+    @property
+    def exists(self) -> bool:
+        """Whether every repository has a usable stanza."""
+        return bool(self.each) and not self.missing
+
+    @property
     def full(self) -> Backup | None:
-        """The newest good full backup."""
+        """The newest good full backup, in whatever repository."""
         good = [backup for backup in self.backups if backup.kind == "full" and not backup.error]
-        return good[-1] if good else None
+        return max(good, key=lambda backup: backup.stopped, default=None)
+
+    def without(self, kind: str | None = None) -> tuple[int, ...]:
+        """The repositories that have no good backup (of that kind)."""
+        have = {
+            backup.repository
+            for backup in self.backups
+            if not backup.error and kind in {None, backup.kind}
+        }
+        return tuple(each.number for each in self.each if each.number not in have)
 
 
 def parse_info(text: str) -> Repositories:
@@ -61,14 +89,21 @@ def parse_info(text: str) -> Repositories:
     except ValueError as error:
         raise OpsError(f"pgbackrest info: {text[:200]}") from error
     if not rows:
-        return Repositories(False, "no stanza", None, (), "", "")  # noqa: FBT003
+        return Repositories((), (), "", "")
     row = rows[0]
-    databases, archives = row.get("db") or [], row.get("archive") or []
+    newest = {one["repo-key"]: one["system-id"] for one in row.get("db") or []}
+    archives = row.get("archive") or []
     wal = archives[-1] if archives else {}
     return Repositories(
-        exists=row["status"]["code"] in {0, 2} and bool(databases),
-        message=row["status"]["message"],
-        system_id=databases[-1]["system-id"] if databases else None,
+        each=tuple(
+            Repository(
+                number=one["key"],
+                exists=one["status"]["code"] in {0, 2} and one["key"] in newest,
+                message=one["status"]["message"],
+                system_id=newest.get(one["key"]),
+            )
+            for one in row["repo"]
+        ),
         backups=tuple(
             Backup(
                 label=backup["label"],
@@ -80,6 +115,7 @@ def parse_info(text: str) -> Repositories:
                 wal_start=backup["archive"]["start"] or "",
                 wal_stop=backup["archive"]["stop"] or "",
                 error=bool(backup.get("error")),
+                repository=backup["database"]["repo-key"],
             )
             for backup in row.get("backup") or []
         ),
@@ -110,13 +146,13 @@ def create_stanza(context: Context, node: Node) -> None:
     """Prepare the repositories for this database cluster. Idempotent.
 
     A try that was killed leaves a stanza that pgBackRest refuses to finish. It is removed and made
-    anew, where no backup is in it: what WAL it has got can restore nothing.
+    anew in the repositories that have no backup: what WAL they have got can restore nothing.
     """
     command = ("stanza-create",)
     ended = _ended(context, node, command, CHECK_SECONDS)
-    if ended.code in {HALF_MADE, STOPPED} and not repositories(context, node).backups:
+    if ended.code in {HALF_MADE, STOPPED} and (empty := repositories(context, node).without()):
         _run(context, node, ("stop",), INFO_SECONDS)
-        for number, _ in enumerate(context.topology.archive.repositories, start=1):
+        for number in empty:
             delete = ("stanza-delete", f"--repo={number}", "--force")
             _run(context, node, delete, CHECK_SECONDS)
         _run(context, node, ("start",), INFO_SECONDS)
@@ -129,9 +165,9 @@ def check(context: Context, node: Node) -> None:
     _run(context, node, ("check",), CHECK_SECONDS)
 
 
-def full_backup(context: Context, node: Node) -> None:
+def full_backup(context: Context, node: Node, repository: int = 1) -> None:
     """Take a full backup. Interrupted, it leaves nothing that is listed as a backup."""
-    _run(context, node, ("backup", "--type=full"), BACKUP_SECONDS)
+    _run(context, node, ("backup", "--type=full", f"--repo={repository}"), BACKUP_SECONDS)
 
 
 def _run(context: Context, node: Node, command: tuple[str, ...], seconds: float) -> ToolResult:

@@ -15,7 +15,7 @@ from cluster.endpoint import Endpoint
 from cluster.plan import Step
 from cluster.server import Server
 from cluster.status import NodeStatus
-from manifests import redis
+from manifests import objects, redis
 from manifests.services import edge, instances, places, releases
 from manifests.services import status as services
 from skillswap_ops.service_stores import stores
@@ -32,6 +32,7 @@ def data_servers(context: Context) -> tuple[Server, ...]:
         *mongo.servers.servers(context),
         *postgres.servers.servers(context),
         *redis.servers(context),
+        *objects.servers(context),
     )
 
 
@@ -56,7 +57,12 @@ def instance_servers(context: Context) -> tuple[Server, ...]:
 
 def engine_steps(context: Context) -> tuple[Step, ...]:
     """Every engine's own steps; they need the servers' start steps."""
-    return (*mongo.steps.steps(context), *postgres.steps.steps(context), *redis.steps(context))
+    return (
+        *mongo.steps.steps(context),
+        *postgres.steps.steps(context),
+        *redis.steps(context),
+        *objects.steps(context),
+    )
 
 
 def all_endpoints(context: Context, *, reveal: bool) -> tuple[Endpoint, ...]:
@@ -65,10 +71,17 @@ def all_endpoints(context: Context, *, reveal: bool) -> tuple[Endpoint, ...]:
         *mongo.endpoints.endpoints(context, reveal=reveal),
         *postgres.endpoints.endpoints(context, reveal=reveal),
         *redis.endpoints(context, reveal=reveal),
+        *objects.endpoints(context, reveal=reveal),
         *services.endpoints(context, releases.load(context.layout.releases)),
     )
 
 
 def status_readers() -> tuple[Callable[[Context], tuple[NodeStatus, ...]], ...]:
     """One a engine, each safe to call beside the others."""
-    return (mongo.status.status, postgres.status.status, redis.status, services.status)
+    return (
+        mongo.status.status,
+        postgres.status.status,
+        redis.status,
+        objects.status,
+        services.status,
+    )

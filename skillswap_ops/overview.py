@@ -19,6 +19,7 @@ ENGINES = {
     Kind.ETCD: "PostgreSQL",
     Kind.HAPROXY: "PostgreSQL",
     Kind.REDIS: "Redis",
+    Kind.OBJECTS: "Object store",
     Kind.WEB: "Services",
     Kind.SERVICE: "Services",
 }

@@ -7,7 +7,12 @@ from pathlib import PurePosixPath
 
 from cluster.problems import Path, Problem, dotted
 from cluster.rules.base import repeated, rule
-from cluster.topology import FolderRepository, Repository, S3Repository, Topology
+from cluster.topology import (
+    FolderRepository,
+    ObjectsRepository,
+    Repository,
+    Topology,
+)
 
 LOOPBACK = IPv4Network("127.0.0.0/8")
 LOCALHOST = IPv4Network("127.0.0.0/16")
@@ -50,12 +55,37 @@ def plain_paths(topology: Topology) -> Iterable[Problem]:
 def legal_buckets(topology: Topology) -> Iterable[Problem]:
     """Amazon S3 User Guide, General purpose buckets naming rules."""
     for path, repository in _repositories(topology):
-        if not isinstance(repository, S3Repository):
-            continue
-        if ".." in repository.bucket:
-            yield Problem((*path, "bucket"), "must not have two dots together", repository.bucket)
-        if _IPV4.fullmatch(repository.bucket):
-            yield Problem((*path, "bucket"), "must not look like an address", repository.bucket)
+        if not isinstance(repository, FolderRepository):
+            yield from _bucket(path, repository.bucket)
+
+
+def legal_file_buckets(topology: Topology) -> Iterable[Problem]:
+    """The same of the buckets that files are in."""
+    yield from _bucket(("objects",), topology.objects.bucket)
+    if topology.objects.external:
+        yield from _bucket(("objects", "external"), topology.objects.external.bucket)
+
+
+def _bucket(path: Path, bucket: str) -> Iterator[Problem]:
+    if ".." in bucket:
+        yield Problem((*path, "bucket"), "must not have two dots together", bucket)
+    if _IPV4.fullmatch(bucket):
+        yield Problem((*path, "bucket"), "must not look like an address", bucket)
+
+
+def objects_there(topology: Topology) -> Iterable[Problem]:
+    """A repository in the local object store needs one."""
+    for path, repository in _repositories(topology):
+        if isinstance(repository, ObjectsRepository) and not topology.objects.members:
+            yield Problem((*path, "type"), "needs objects.members: 1", repository.type)
+
+
+def buckets_apart(topology: Topology) -> Iterable[Problem]:
+    """Whoever may give out files must not be able to give out the archive."""
+    files = topology.objects.bucket
+    for path, repository in _repositories(topology):
+        if isinstance(repository, ObjectsRepository) and repository.bucket == files:
+            yield Problem((*path, "bucket"), "must not be the files' (objects.bucket)", files)
 
 
 def loopback_network(topology: Topology) -> Iterable[Problem]:
@@ -83,6 +113,8 @@ def _place(repository: Repository) -> str:
     """Where it is, the same for two spellings of one place."""
     if isinstance(repository, FolderRepository):
         return str(PurePosixPath(repository.path)) if repository.path else "the default folder"
+    if isinstance(repository, ObjectsRepository):
+        return f"objects/{repository.bucket}{PurePosixPath(repository.path)}"
     where = f"{repository.endpoint}:{repository.port}/{repository.bucket}"
     return f"{where}{PurePosixPath(repository.path)}"
 
@@ -92,6 +124,9 @@ RULES = (
     rule(folders_apart, "archive"),
     rule(plain_paths, "archive"),
     rule(legal_buckets, "archive"),
+    rule(legal_file_buckets, "objects"),
+    rule(objects_there, "archive", "objects"),
+    rule(buckets_apart, "archive", "objects"),
     rule(loopback_network, "local"),
     rule(unprivileged, "local"),
 )

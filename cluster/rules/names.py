@@ -39,7 +39,7 @@ def unique_groups(topology: Topology) -> Iterable[Problem]:
     MongoDB moreover refuses `config` as a shard's name, and two scopes of one name in reach of
     each other would be one Patroni cluster.
     """
-    fleets = {CONFIG_SET, "router", "etcd", "etcd-dr", "haproxy", "redis"}
+    fleets = {CONFIG_SET, "router", "etcd", "etcd-dr", "haproxy", "redis", "objects"}
     named = [(path, name) for path, name in _groups(topology) if path != CONFIG_SERVERS]
     for path, name in named:
         if name in fleets:
@@ -88,11 +88,14 @@ def _fleets(topology: Topology) -> Iterator[tuple[Path, str]]:
         (("postgres", "etcd"), "etcd", postgres.etcd),
         (("edge", "haproxies"), "haproxy", topology.edge.haproxies),
         (("redis", "members"), "redis", topology.redis.members),
+        (("objects", "members"), "objects", topology.objects.members),
     ]
     if postgres.dr:
         fleets.append((("postgres", "dr", "etcd"), "etcd-dr", postgres.dr.etcd))
     for path, group, count in fleets:
         yield from ((path, node) for node in fleet_names(group, count))
+    for node in fleet_names("objects", topology.objects.members):
+        yield ("objects", "members"), f"{node}-haproxy"
 
 
 def _postgres_members(topology: Topology) -> Iterator[tuple[Path, str]]:
@@ -107,5 +110,5 @@ RULES = (
     rule(segment_not_reserved, "mongo"),
     rule(database_not_reserved, "postgres"),
     rule(unique_groups, "mongo", "postgres"),
-    rule(unique_nodes, "mongo", "postgres", "edge", "redis"),
+    rule(unique_nodes, "mongo", "postgres", "edge", "redis", "objects"),
 )

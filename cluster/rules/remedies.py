@@ -56,6 +56,9 @@ REMEDIES: Mapping[str, str] = {
     "folders_apart": "put one of the folders elsewhere",
     "plain_paths": "write the path out, of a folder of its own",
     "legal_buckets": "use the bucket's real name",
+    "legal_file_buckets": "use the bucket's real name",
+    "objects_there": "set objects.members to 1",
+    "buckets_apart": "give the archive a bucket of its own",
     "loopback_network": "choose a /16 such as 127.77.0.0/16",
     "unprivileged": "name a user without rights, such as skillswap",
     # What will be regretted

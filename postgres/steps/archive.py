@@ -2,7 +2,9 @@
 
 from cluster.context import Context
 from cluster.errors import OpsError
+from cluster.objects import BUCKETS_STEP
 from cluster.plan import Finding, Step, done, todo
+from cluster.topology import ObjectsRepository
 from postgres import backup, names, patroni
 from postgres.client import superuser, value
 from postgres.scopes import Scope
@@ -24,13 +26,16 @@ def _stanza(context: Context, scope: Scope) -> Step:
         with superuser(context, leader) as connection:
             system_id = value(connection, "SELECT system_identifier FROM pg_control_system()")
         found = backup.repositories(context, leader)
+        for each in found.each:
+            if each.exists and each.system_id != system_id:
+                raise OpsError(
+                    f"repository {each.number} of the archive belongs to another database cluster "
+                    f"({each.system_id})",
+                    "give this one a repository path of its own, or move the old archive away",
+                )
         if not found.exists:
-            return todo("the archive does not know this database cluster yet")
-        if found.system_id != system_id:
-            raise OpsError(
-                f"the archive belongs to another database cluster ({found.system_id})",
-                "give this one a repository path of its own, or move the old archive away",
-            )
+            where = " and ".join(f"repository {each.number}" for each in found.missing)
+            return todo(f"{where or 'the archive'} does not know this database cluster yet")
         return done("the archive knows this database cluster")
 
     return Step(
@@ -39,8 +44,15 @@ def _stanza(context: Context, scope: Scope) -> Step:
         "prepare the archive",
         check,
         lambda: backup.create_stanza(context, patroni.leader_of(scope)),
-        (RIGHTS,),
+        (RIGHTS, *_stores(context)),
     )
+
+
+def _stores(context: Context) -> tuple[str, ...]:
+    """The step that makes the buckets of the local object store, where a repository is in one."""
+    kinds = context.topology.archive.repositories
+    local = any(isinstance(repository, ObjectsRepository) for repository in kinds)
+    return (BUCKETS_STEP,) if local else ()
 
 
 def _check(context: Context, scope: Scope) -> Step:
@@ -65,14 +77,23 @@ def _check(context: Context, scope: Scope) -> Step:
 
 def _backup(context: Context, scope: Scope) -> Step:
     def check() -> Finding:
-        full = backup.repositories(context, patroni.leader_of(scope)).full
-        return done(f"there is {full.label}") if full else todo("there is none")
+        found = backup.repositories(context, patroni.leader_of(scope))
+        lacking = found.without("full")
+        if lacking or found.full is None:
+            where = " and ".join(f"repository {number}" for number in lacking)
+            return todo(f"there is none in {where or 'the archive'}")
+        return done(f"there is {found.full.label}")
+
+    def act() -> None:
+        leader = patroni.leader_of(scope)
+        for number in backup.repositories(context, leader).without("full"):
+            backup.full_backup(context, leader, number)
 
     return Step(
         BACKUP,
         names.ARCHIVE,
         "take a first full backup",
         check,
-        lambda: backup.full_backup(context, patroni.leader_of(scope)),
+        act,
         (CHECK,),
     )

@@ -235,6 +235,10 @@ def test_archive_check(context: Context, leader: Node) -> None:
 
 
 def test_full_backup(context: Context, leader: Node) -> None:
-    """There is a full backup to recover from (TP3 §5)."""
+    """There is a full backup to recover from in every repository (TP3 §5)."""
     found = backup.repositories(context, leader)
-    assert found.full is not None, f"no full backup ({found.message})"
+    for each in found.each:
+        assert each.number not in found.without("full"), (
+            f"no full backup in repository {each.number} ({each.message})"
+        )
+    assert found.full is not None

@@ -37,8 +37,18 @@ def test_no_stanza() -> None:
         '"lock":{"backup":{"held":false}},"message":"missing stanza path"}}]'
     )
     assert not found.exists
-    assert found.message == "missing stanza path"
+    assert [(each.number, each.message) for each in found.missing] == [(1, "missing stanza path")]
     assert found.full is None
+    assert found.without("full") == (1,)
+
+
+def test_a_repository_that_lost_all() -> None:
+    found = parse_info(text("pgbackrest-info-lost.json"))
+    assert [(each.number, each.exists) for each in found.each] == [(1, True), (2, False)]
+    assert not found.exists
+    assert found.full is not None
+    assert found.without("full") == (2,)
+    assert found.without() == (2,)
 
 
 def test_nothing_at_all() -> None:

@@ -48,9 +48,9 @@ BAD_TEXTS = {
     "a word": ("hello", 'bad: must be a mapping of the topology\'s fields (got "hello")'),
     "two documents": (
         f"{TEXT}---\n{TEXT}",
-        "bad:60: must be one YAML document, without a second `---`",
+        "bad:65: must be one YAML document, without a second `---`",
     ),
-    "a field twice": (f"{TEXT}name: other\n", "bad:60: name: is given twice (first on line 4)"),
+    "a field twice": (f"{TEXT}name: other\n", "bad:65: name: is given twice (first on line 4)"),
     "an inner field twice": (
         with_("  routers: 2\n", "  routers: 2\n  routers: 3\n"),
         "bad:22: mongo.routers: is given twice (first on line 21)",
@@ -76,9 +76,9 @@ BAD_TEXTS = {
     ),
     "half a character in a key": (
         f'{TEXT}"\\ud800": 1\n',
-        "bad:60: has a character that is not text",
+        "bad:65: has a character that is not text",
     ),
-    "an unknown alias": (f"{TEXT}x: *a\n", "bad:60: is not valid YAML: found undefined alias 'a'"),
+    "an unknown alias": (f"{TEXT}x: *a\n", "bad:65: is not valid YAML: found undefined alias 'a'"),
     "a circle": ("regions: &a [*a]\n", "bad:1: has too many values, aliases expanded"),
     "an alias bomb": (
         "a: &a [x,x,x,x,x,x,x,x,x]\n"
@@ -100,7 +100,7 @@ BAD_TEXTS = {
         "bad:4: name: the tag !secret is not supported",
     ),
     "a list as a key": (f"? [a]\n: b\n{TEXT}", "bad:1: a field's name must be text"),
-    "a number as a key": (f"{TEXT}5: x\n", 'bad:60: ["5"]: unknown field'),
+    "a number as a key": (f"{TEXT}5: x\n", 'bad:65: ["5"]: unknown field'),
     "yes": (
         with_("synchronous_mode: true", "synchronous_mode: yes"),
         "bad:34: postgres.synchronous_mode: must be true or false, or text in quotes: "
@@ -191,7 +191,7 @@ def test_all_errors_are_told_in_the_order_of_the_file() -> None:
         "bad:21: mongo.routers: must be at least 1 (got 0)",
         "bad:44: postgres.dr.etcd: must be odd (got 2)",
         'bad:49: edge.pool_mood: unknown field (did you mean "pool_mode"?)',
-        "bad:59: local.network: must be a /16 from 127.1.0.0/16 to 127.255.0.0/16"
+        "bad:64: local.network: must be a /16 from 127.1.0.0/16 to 127.255.0.0/16"
         ' (got "10.0.0.0/8")',
     ]
 

@@ -88,6 +88,13 @@ GOOD = {
             {"type": "s3", "endpoint": "s3.example", "bucket": "my.bucket", "path": "/other"},
         ]
     },
+    "the archive in the object store": {
+        "objects.members": 1,
+        "archive.repositories": [{"type": "folder"}, {"type": "objects", "bucket": "wal"}],
+    },
+    "files elsewhere": {
+        "objects": {"external": {"endpoint": "s3.example", "bucket": "media", "port": 9000}},
+    },
     "everything at its limit": {
         "postgres.timings": {"ttl": 112, "retry_timeout": 55, "primary_start_timeout": 116},
         "edge.pool_size": 80,

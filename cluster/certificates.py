@@ -1,0 +1,218 @@
+"""The cluster's own certificate authority, and the certificates that it gives to servers.
+
+Below `secrets`, for the owner of the cluster alone: `certificates/authority.pem` (its key and its
+certificate) and one `<server>.pem` a server. `ca.crt` in the cluster's folder is what clients trust
+and everybody may read.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from cluster.errors import InvalidInputError
+from cluster.files import write_atomic, write_private
+from cluster.layout import Layout
+
+AUTHORITY_DAYS = 3650
+LEAF_DAYS = 365
+# A certificate is replaced when a third of its life is left:
+# https://cert-manager.io/docs/usage/certificate/ (renewBefore)
+RENEW_DAYS = LEAF_DAYS / 3
+CLOCKS_APART = timedelta(minutes=5)  # how far another machine's clock may be behind
+NOT_CRITICAL, CRITICAL = False, True
+
+
+@dataclass(frozen=True)
+class Validity:
+    """Until when a certificate is valid (UTC), and for which addresses and names."""
+
+    until: datetime
+    names: frozenset[str]
+
+    def days(self, now: datetime) -> float:
+        """The days that are left; negative when it has expired."""
+        return (self.until - now) / timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class _Signer:
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+
+class Authority:
+    """The certificate authority of one cluster; made on first use, and kept.
+
+    Raises InvalidInputError where its file is damaged: clients trust no other.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._folder = layout.secrets / "certificates"
+        self._public = layout.authority
+
+    def certificate_file(self) -> Path:
+        """The file of the certificate that clients trust; written where it is missing."""
+        text = _text(self._signer().certificate)
+        if not self._public.exists() or self._public.read_text("utf-8") != text:
+            write_atomic(self._public, text, mode=0o644)
+        return self._public
+
+    def pem(self, name: str, addresses: Sequence[str], now: datetime | None = None) -> str:
+        """A server's key and certificate (PEM, in this order), valid for its `addresses`.
+
+        The same at every call, until the addresses change or a third of its life is left.
+        """
+        at, signer = now or datetime.now(UTC), self._signer()
+        path = self._folder / f"{name}.pem"
+        if not _serves(path, signer, addresses, at):
+            write_private(path, _leaf(signer, name, addresses, at))
+        return path.read_text("ascii")
+
+    def validity(self, name: str) -> Validity | None:
+        """Of a server's certificate; None where it has none."""
+        try:
+            return validity((self._folder / f"{name}.pem").read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def _signer(self) -> _Signer:
+        path = self._folder / "authority.pem"
+        if not path.exists():
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # The loser of a race reads what the winner wrote.
+            write_private(path, _new_authority(datetime.now(UTC)), replace=False)
+        try:
+            text = path.read_bytes()
+            key = serialization.load_pem_private_key(text, None)
+            certificate = x509.load_pem_x509_certificate(text)
+        except (OSError, ValueError, TypeError) as error:
+            raise _damaged(path, str(error)) from error
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not _belongs(key, certificate):
+            raise _damaged(path, "key and certificate do not belong together")
+        return _Signer(key, certificate)
+
+
+def validity(pem: bytes) -> Validity:
+    """Of a certificate. Raises ValueError where there is none."""
+    found = x509.load_pem_x509_certificate(pem)
+    names: set[str] = set()
+    with suppress(x509.ExtensionNotFound):
+        san = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names.update(san.get_values_for_type(x509.DNSName))
+        names.update(map(str, san.get_values_for_type(x509.IPAddress)))
+    return Validity(found.not_valid_after_utc, frozenset(names))
+
+
+def _serves(path: Path, signer: _Signer, addresses: Sequence[str], now: datetime) -> bool:
+    """Whether a certificate is there, ours, whole, for these addresses, and not near its end."""
+    try:
+        text = path.read_bytes()
+        key = serialization.load_pem_private_key(text, None)
+        certificate = x509.load_pem_x509_certificate(text)
+        certificate.verify_directly_issued_by(signer.certificate)
+        known = validity(text)
+    except (OSError, ValueError, TypeError, InvalidSignature):
+        return False
+    ours = isinstance(key, ec.EllipticCurvePrivateKey) and _belongs(key, certificate)
+    return ours and known.names >= {*addresses} and known.days(now) >= RENEW_DAYS
+
+
+def _new_authority(now: datetime) -> str:
+    key, name = ec.generate_private_key(ec.SECP256R1()), _name("SkillSwap local authority")
+    usage = x509.KeyUsage(
+        key_cert_sign=True,
+        crl_sign=True,
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    certificate = (
+        _builder(name, key.public_key(), now, AUTHORITY_DAYS)
+        .issuer_name(name)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), CRITICAL)
+        .add_extension(usage, CRITICAL)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), NOT_CRITICAL)
+        .sign(key, hashes.SHA256())
+    )
+    return _key_text(key) + _text(certificate)
+
+
+def _leaf(signer: _Signer, name: str, addresses: Sequence[str], now: datetime) -> str:
+    key, authority = ec.generate_private_key(ec.SECP256R1()), signer.certificate
+    usages = x509.ExtendedKeyUsage(
+        [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    )
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key())
+    certificate = (
+        _builder(_name(name), key.public_key(), now, LEAF_DAYS)
+        .issuer_name(authority.subject)
+        .add_extension(x509.SubjectAlternativeName(_alternatives(addresses)), NOT_CRITICAL)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), CRITICAL)
+        .add_extension(usages, NOT_CRITICAL)
+        .add_extension(issuer, NOT_CRITICAL)
+        .sign(signer.key, hashes.SHA256())
+    )
+    return _key_text(key) + _text(certificate)
+
+
+def _alternatives(addresses: Sequence[str]) -> list[x509.GeneralName]:
+    """An address stands there as a name too: pgBackRest 2.45 reads no other kind of entry."""
+    found: list[x509.GeneralName] = []
+    for each in addresses:
+        with suppress(ValueError):
+            found.append(x509.IPAddress(ipaddress.ip_address(each)))
+        found.append(x509.DNSName(each))
+    return found
+
+
+def _builder(
+    name: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, days: int
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCKS_APART)
+        .not_valid_after(now + timedelta(days=days))
+    )
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _belongs(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> bool:
+    return certificate.public_key() == key.public_key()
+
+
+def _key_text(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode("ascii")
+
+
+def _text(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def _damaged(path: Path, reason: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{path} holds no certificate authority: {reason}",
+        "put it back; servers and clients that trust it accept no other",
+    )

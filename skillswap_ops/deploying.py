@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cluster.errors import InvalidInputError
-from cluster.local.steps import supervisor_step
+from cluster.local.steps import start_steps, supervisor_step
 from cluster.lock import exclusive
 from cluster.plan import (
     Event,
@@ -22,6 +22,7 @@ from cluster.plan import (
     preview,
 )
 from cluster.server import Server
+from manifests import objects
 from manifests.services import (
     edge,
     executor,
@@ -194,17 +195,22 @@ def _workers(found: Releases) -> int:
 
 
 def _steps(context: LocalContext, book: Book, intent: Intent, say: Say) -> tuple[Step, ...]:
-    """Supervision, the data model, and the services."""
+    """Supervision, the object store with its buckets, the data model, and the services."""
     model = schema_steps(context, prune=False) if intent.data_model else ()
+    store = (
+        *start_steps(context.target, objects.servers(context)),
+        *objects.steps(context),
+    )
     return (
         supervisor_step(context.target, context.clock),
+        *store,
         *model,
         *service_steps.steps(
             context,
             book,
             say,
             intent.images,
-            tuple(step.name for step in model),
+            tuple(step.name for step in (*store, *model)),
             intent.services,
         ),
     )

@@ -1,18 +1,19 @@
 """What the engines tell the services: where their stores are, and as whom to log in."""
 
 import mongo.nodes
+from cluster import objects
 from cluster.context import Context
 from cluster.inventory import Kind
 from manifests import redis
 from manifests.services.instances import Stores
-from manifests.services.settings import MongoStore, PostgresStore, RedisStore
+from manifests.services.settings import MongoStore, PostgresStore, RedisStore, S3Store
 from mongo.credentials import APPLICATION, login
 from postgres import names
 
 
 def stores(context: Context) -> Stores:
-    """The application's ways in: the routers, the proxies' pooled port, Redis."""
-    return Stores(_mongo(context), _postgres(context), _redis(context))
+    """The application's ways in: routers, the proxies' pooled port, Redis, the files' bucket."""
+    return Stores(_mongo(context), _postgres(context), _redis(context), _s3(context))
 
 
 def _mongo(context: Context) -> MongoStore:
@@ -45,4 +46,18 @@ def _redis(context: Context) -> RedisStore | None:
         port=redis.PORT,
         user=redis.APPLICATION,
         password=context.secrets.get(redis.APPLICATION_SECRET),
+    )
+
+
+def _s3(context: Context) -> S3Store | None:
+    place = objects.files(context)
+    if place is None:
+        return None
+    return S3Store(
+        endpoint=place.url,
+        region=place.region,
+        bucket=place.bucket,
+        access_key=place.key.key.get_secret_value(),
+        secret_key=place.key.secret,
+        ca_file=place.ca_file,
     )

@@ -93,12 +93,17 @@ def remove_lab(lab: Lab) -> None:
 
 @pytest.fixture(scope="session")
 def shared_lab() -> Iterator[Lab]:
-    """The whole TP3 topology, provisioned once; tests leave it healthy."""
+    """The whole TP3 topology and an object store, provisioned once; tests leave it healthy."""
     if os.environ.get("SKILLSWAP_OPS_TEST_LAB"):  # a developer's own, kept between runs
         home = Path(os.environ["SKILLSWAP_OPS_TEST_LAB"])
         yield Lab(home, home / "topology.yaml")
         return
-    lab = make_lab(SHARED_NETWORK, "shared")
+    lab = make_lab(
+        SHARED_NETWORK,
+        "shared",
+        objects={"members": 1},
+        archive={"repositories": [{"type": "folder"}, {"type": "objects"}]},
+    )
     try:
         lab.run("provision")
         yield lab

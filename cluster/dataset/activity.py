@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cluster.badges import BADGES
 from cluster.dataset.community import DAY, HOUR, Rows, pick, pick_by_language, times
-from cluster.dataset.draws import Bools, Draws, Ints
+from cluster.dataset.draws import Bools, Ints
 from cluster.dataset.groups import Groups
 from cluster.dataset.meetings import Meetings, Reviews
 from cluster.dataset.people import People
@@ -17,15 +18,6 @@ EVENTS_SINCE = 180 * DAY
 NOTIFICATIONS_SINCE = 60 * DAY
 NOTIFICATIONS = 0.8  # a person
 RANKED_MONTHS = 3
-BADGES = (
-    ("PREMIERE_SEANCE", "Première séance", "A suivi une première séance."),
-    ("PREMIER_COURS", "Premier cours", "A donné une première séance."),
-    ("ASSIDU", "Élève assidu", "A suivi trois séances."),
-    ("MENTOR", "Mentor", "A donné huit séances."),
-    ("CINQ_ETOILES", "Cinq étoiles", "Au moins 4,8 de moyenne sur trois avis."),
-    ("FIABLE", "Toujours là", "Aucune absence en trois séances."),
-    ("ANIMATEUR", "Animateur", "Anime un groupe."),
-)
 
 
 @dataclass(frozen=True)
@@ -39,11 +31,7 @@ class Events:
 
 def badges() -> Rows:
     """BADGE: the same for every seed."""
-    keys = Draws("badges").ids(len(BADGES))
-    return [
-        {"_id": key, "id_badge": key, "code": code, "libelle": label, "description": text}
-        for key, (code, label, text) in zip(keys, BADGES, strict=True)
-    ]
+    return [{"_id": badge.id, **badge.row} for badge in BADGES]
 
 
 def events(meetings: Meetings, reviews: Reviews, groups: Groups) -> Events:
@@ -147,7 +135,7 @@ def _awards(people: People, numbers: Numbers, groups: Groups) -> Rows:
     keys = [str(badge["_id"]) for badge in badges()]
     pairs = [
         (who, keys[place])
-        for place, (code, _, _) in enumerate(BADGES)
+        for place, code in enumerate(badge.code for badge in BADGES)
         for who in np.flatnonzero(earned[code]).tolist()
     ]
     latest = times(numbers.latest)

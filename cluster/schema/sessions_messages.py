@@ -221,7 +221,8 @@ JOURNAL_AUDIT = Entity(
     "id_audit",
     (
         id_("id_audit"),
-        id_("id_acteur"),
+        # Without one it was the operator, at the command line.
+        id_("id_acteur", required=False),
         one_of("action", "BANNIR", "LEVER_BANNISSEMENT", "CHANGER_ROLES", "TRAITER_SIGNALEMENT"),
         id_("id_cible"),
         string("motif", required=False, longest=TEXT),

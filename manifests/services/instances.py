@@ -137,6 +137,12 @@ def _refuse_without_stores(service: Service, stores: Stores) -> None:
         raise InvalidInputError(
             f"{service.name} needs Redis, and redis.members is 0", "give the topology a Redis"
         )
+    if service.s3 and stores.s3 is None:
+        raise InvalidInputError(
+            f"{service.name} needs an object store, and the topology has none",
+            "set objects.members to 1 for a local one, or objects.external to another's, and "
+            "`provision`; the MVP's services need none",
+        )
 
 
 def _turned_mongo(store: MongoStore, number: int) -> MongoStore:

@@ -99,13 +99,14 @@ class RedisStore(_Frozen):
 
 
 class S3Store(_Frozen):
-    """A bucket of any S3 endpoint."""
+    """A bucket of any S3 endpoint. `ca_file`: whom it trusts; None: whom its machine does."""
 
     endpoint: str
     region: str
     bucket: str
     access_key: str
     secret_key: SecretStr
+    ca_file: str | None = None
 
 
 class Jwt(_Frozen):

@@ -41,6 +41,7 @@ def _double_kill(context: Context) -> Drill:
         effect=Effect.NEW_LEADER,
         timings=Timings(phase=float(context.topology.postgres.timings.loop_wait)),
         checks=(BOTH_CHANGED,),
+        loses_primary=(shard_of(context, "SESSION"),),
     )
     foretold = double_kill(live_timings(context, shard_of(context, "SESSION")))
     return replace(

@@ -17,6 +17,7 @@ from cluster.drill.contracts import (
     Stream,
     Timings,
 )
+from cluster.drill.evidence import CONFIG
 from cluster.errors import OpsError
 from cluster.inventory import Kind
 from cluster.schema.catalogue import BY_NAME
@@ -25,6 +26,7 @@ from manifests.services.catalogue import CATALOGUE
 from manifests.services.model import Stage as RoadmapStage
 from manifests.services.status import overview
 from mongo import live, nodes
+from mongo.drills.rollbacks import collections, keep_rollbacks
 from mongo.nodes import SetNodes
 from postgres import wholeness as postgres_wholeness
 from postgres.observer import ScopeObserver
@@ -179,8 +181,12 @@ def drill(
     effect: Effect,
     timings: Timings,
     checks: Sequence[str] = (),
+    loses_primary: Sequence[SetNodes] = (),
 ) -> Drill:
-    """A drill over both engines; what is particular to one is replaced in it."""
+    """A drill over both engines; what is particular to one is replaced in it.
+
+    Of the sets that lose their primary, what members rolled back is kept.
+    """
     return Drill(
         name=spec.name,
         hypothesis=spec.hypothesis,
@@ -195,10 +201,22 @@ def drill(
         versions=partial(versions, context),
         effect=effect,
         timings=timings,
-        collect=partial(collect_chains, tuple(streams)),
+        collect=partial(collect, context, tuple(streams), tuple(loses_primary)),
         checks=(*((CHAINS,) if _has_chain(streams) else ()), *checks),
         logs=_logs(context),
     )
+
+
+def collect(
+    context: Context, streams: Sequence[Stream], sets: Sequence[SetNodes], folder: Path
+) -> None:
+    """Keep the chains, and of these replica sets what members rolled back since the run began."""
+    collect_chains(streams, folder)
+    since = (folder.parent / CONFIG).stat().st_mtime
+    for each in sets:
+        for segment, shards in context.topology.mongo.segments.items():
+            if each.name in {shard.name for shard in shards}:
+                keep_rollbacks(context, each, collections(context, segment), folder, since)
 
 
 def _has_chain(streams: Sequence[Stream]) -> bool:

@@ -39,6 +39,7 @@ def _shard_offline(context: Context) -> Drill:
         stages=(Stage(partial(shard_kill, context, hurt)),),
         effect=Effect.ANY,  # whoever stands first after the restart
         timings=Timings(phase=timings.heartbeat_interval, hold=2 * timings.election_timeout),
+        loses_primary=(hurt,),
     )
     left = tuple(one for one in nodes.shards(context) if one.name != hurt.name)
     return replace(made, settings=partial(settings, context, left))

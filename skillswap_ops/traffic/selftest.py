@@ -16,6 +16,7 @@ from skillswap_ops.traffic.chain_checks import (
     CHAINS_FILE,
     CLOSED,
     DUPLICATES,
+    MESSAGES,
     ORPHANS,
     Chains,
     Collected,
@@ -71,6 +72,11 @@ def _change(copy: Copy, change: Callable[[Chains], Chains]) -> str:
 def session_without_intent(copy: Copy) -> str:
     """A closed chain whose intent is gone."""
     return _change(copy, lambda old: old.model_copy(update={"intents": old.intents[1:]}))
+
+
+def without_message(copy: Copy) -> str:
+    """A closed chain whose message an election took, and nobody put again."""
+    return _change(copy, lambda old: old.model_copy(update={"messages": old.messages[1:]}))
 
 
 def intent_without_session(copy: Copy) -> str:
@@ -144,6 +150,7 @@ def lost_chain(copy: Copy) -> str:
 
 CHAIN_DEFECTS = (
     Defect("a session without its intent", ORPHANS, Validity.INVALID, session_without_intent),
+    Defect("a closed chain without its message", MESSAGES, Validity.INVALID, without_message),
     Defect("an intent without its session", ORPHANS, Validity.INVALID, intent_without_session),
     Defect("a message without its session", ORPHANS, Validity.INVALID, message_without_session),
     Defect("a request that made two sessions", DUPLICATES, Validity.INVALID, second_session),

@@ -27,12 +27,23 @@ from manifests.services.images import OWN, PACKAGES
 from manifests.services.model import Stage
 from skillswap_ops.engines import all_servers
 from tests.conftest import Lab
+from tests.integration.later_use import (
+    Deployed,
+    a_badge,
+    a_conversation,
+    a_file,
+    a_group,
+    an_administrator,
+    fake_model,
+    no_classroom,
+)
 from tests.integration.readme_journey import run_journey
 
 pytestmark = pytest.mark.servers
 
 SEED = int(os.environ.get("SKILLSWAP_OPS_TEST_SEED", "0")) or random.SystemRandom().randrange(10**6)
 MVP = {service.name for service in CATALOGUE.at(Stage.MVP)}
+LATER = {*CATALOGUE.names} - MVP
 RATE = 40  # requests a second: enough that a gap of a tenth of a second is seen
 THREE_GIGABYTES = 3 * 1000**3
 
@@ -130,20 +141,22 @@ def lab(shared_lab: Lab) -> Iterator[Lab]:
     """The shared cluster with the MVP deployed; undeployed at the end, leaving nothing."""
     shared_lab.run("services", "deploy", "--stage", "mvp")
     yield shared_lab
+    replicas = releases.load(shared_lab.context.layout.releases).replicas
     sockets = {
         (server.node.address, port)
         for server in all_servers(shared_lab.context)
         for port in server.ports
         if server.node.kind in {Kind.WEB, Kind.SERVICE}
     }
-    assert len(sockets) == 2 * (len(MVP) + 2 + len(MVP))  # instances; proxies' own, to each
+    # Instances; the proxies' own, and to each service.
+    assert len(sockets) == sum(replicas.values()) + 2 * (2 + len(replicas))
     shared_lab.run("services", "undeploy", "--yes")
     leaves_nothing(shared_lab, sockets)
 
 
 def leaves_nothing(lab: Lab, sockets: set[tuple[str, int]]) -> None:
     layout = lab.context.layout
-    names = tuple(f"{name}-" for name in (*MVP, "web"))
+    names = tuple(f"{name}-" for name in (*CATALOGUE.names, "web"))
     for folder in (layout.root / "nodes", layout.supervisor / "programs", layout.root / "logs"):
         assert [path.name for path in folder.iterdir() if path.name.startswith(names)] == []
     for name in ("services.json", "images"):
@@ -293,3 +306,33 @@ def test_logs_and_endpoints_know_the_services(lab: Lab) -> None:
 
 def test_undeploy_asks(lab: Lab) -> None:
     assert "--yes" in lab.run("services", "undeploy", code=2).stderr
+
+
+def test_the_later_stages_deployed_and_used(lab: Lab) -> None:
+    """One instance of each service that the MVP lacks; the last test, for they stay."""
+    once = [word for name in sorted(LATER) for word in ("--replicas", f"{name}=1")]
+    lab.run("services", "deploy", "--stage", "v2.0", *once)
+    deployed = Deployed(lab.context)
+    services = seen(lab)
+    assert set(services) == MVP | LATER
+    assert all(services[name]["ready"] == 1 for name in LATER)
+    a_file(deployed, lab.context.layout.authority)
+    a_group(deployed)
+    a_badge(deployed)
+    no_classroom(deployed)
+    with fake_model() as url:
+        provider = (f"providers.ai.base_url={url}", "providers.ai.model=test")
+        lab.run("services", "rollout", "ai", *(f"--set={each}" for each in provider))
+        a_conversation(deployed)
+
+
+def test_the_first_administrator_is_named_from_the_command_line(lab: Lab) -> None:
+    def grant(email: str) -> object:
+        return lab.json("services", "admin", "grant", email, "--yes")
+
+    an_administrator(Deployed(lab.context), grant)
+    assert "--yes" in lab.run("services", "admin", "grant", "a@example.org", code=2).stderr
+    gone = lab.run("services", "admin", "grant", "nobody@example.org", "--yes", code=2).stderr
+    assert "no account has the e-mail nobody@example.org" in gone
+    wrong = lab.run("services", "admin", "grant", "no-address", "--yes", code=2).stderr
+    assert "refused" in wrong

@@ -1,11 +1,7 @@
 """The services of the later stages: files, groups, gamification, AI, virtual classroom."""
 
-import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
@@ -15,6 +11,7 @@ import jwt
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.integration.later_use import fake_model
 from tests.integration.service_lab import PORT, Instance, ServiceLab, User, expect, refused
 from tests.integration.test_services_journey import eventually, keyed, proposal
 
@@ -131,27 +128,10 @@ def test_points_count_once(services: ServiceLab) -> None:
         ]
 
 
-class FakeModel(BaseHTTPRequestHandler):
-    """Speaks chat completions: answers how many turns it was given."""
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        text = json.dumps({"choices": [{"message": {"content": f"{len(asked['messages'])}"}}]})
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_: Any) -> None:
-        """Quietly."""
-
-
 @pytest.fixture
 def model() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), FakeModel)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with fake_model() as url:
+        yield url
 
 
 def test_agents_answer_those_who_have_paid(services: ServiceLab, model: str) -> None:

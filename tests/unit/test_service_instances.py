@@ -1,6 +1,7 @@
 """What an instance reads, and what is made of its answers."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,14 @@ from manifests.services.edge import View
 from manifests.services.instances import Stores, check_settings
 from manifests.services.observe import Health, in_rotation, parse_health
 from manifests.services.releases import Revision, Value
-from manifests.services.settings import MongoStore, PostgresStore, RedisStore, Settings, parse
+from manifests.services.settings import (
+    MongoStore,
+    PostgresStore,
+    RedisStore,
+    S3Store,
+    Settings,
+    parse,
+)
 from tests.unit.topology_samples import topology
 
 STORES = Stores(
@@ -167,6 +175,27 @@ def test_without_redis_what_needs_it_is_refused(context: Context) -> None:
     service = CATALOGUE.named("chat")
     with pytest.raises(InvalidInputError, match="chat needs Redis"):
         instances.server(context, without, DEPLOYED, service, revision(), 1)
+
+
+def test_files_without_an_object_store_are_refused_with_what_to_do(context: Context) -> None:
+    service = CATALOGUE.named("files")
+    with pytest.raises(InvalidInputError, match="files needs an object store") as caught:
+        instances.instance_settings(context, STORES, ("files",), service, revision(), 1)
+    assert "objects.members to 1" in caught.value.hint
+    store = S3Store(
+        endpoint="https://s3.example:443",
+        region="eu-west-1",
+        bucket="media",
+        access_key="key",
+        secret_key=SecretStr("s3-secret"),
+    )
+    having = replace(STORES, s3=store)
+    found = instances.instance_settings(context, having, ("files",), service, revision(), 1)
+    assert found.s3 == store
+    other = instances.instance_settings(
+        context, having, ("groups",), CATALOGUE.named("groups"), revision(), 1
+    )
+    assert other.s3 is None
 
 
 # What instances and proxies say

@@ -2,6 +2,7 @@
 
 import click
 
+from skillswap_ops.commands.services.admin import admin
 from skillswap_ops.commands.services.catalogue import list_services, show
 from skillswap_ops.commands.services.change import deploy, rollback, rollout, scale
 from skillswap_ops.commands.services.load import load
@@ -34,6 +35,7 @@ for each in (
     load,
     logs,
     endpoints,
+    admin,
     undeploy,
 ):
     command.add_command(each)

@@ -9,9 +9,9 @@ from pydantic import Field
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from cluster.schema.catalogue import BY_NAME
-from skillswap_ops.services.auth.models import Role
+from skillswap_ops.services.auth.models import Email, Role
 from skillswap_ops.services.base import models, paging, personal, problems
-from skillswap_ops.services.base.access import Admin, Moderator, User
+from skillswap_ops.services.base.access import Admin, Moderator, Service, User
 from skillswap_ops.services.base.app import Definition
 from skillswap_ops.services.base.models import Answer, Id, Long, Moment, now
 from skillswap_ops.services.base.personal import Personal
@@ -23,6 +23,7 @@ Motive = Literal["SPAM", "HARCELEMENT", "FRAUDE", "CONTENU_INAPPROPRIE", "AUTRE"
 ReportStatus = Literal["OUVERT", "EN_COURS", "TRAITE", "REJETE"]
 Act = Literal["BANNIR", "LEVER_BANNISSEMENT", "CHANGER_ROLES", "TRAITER_SIGNALEMENT"]
 Cursor = Annotated[str | None, Query(max_length=200)]
+ADMINISTRATOR = "ADMIN"
 Limit = Annotated[int, Query(ge=1, le=paging.LARGEST)]
 
 reports = APIRouter(
@@ -31,6 +32,7 @@ reports = APIRouter(
 admin = APIRouter(
     prefix="/admin", tags=["admin"], responses=problems.documented(*problems.AUTHENTICATED)
 )
+internal = APIRouter(prefix="/internal", tags=["internal"])
 _FOUND = problems.documented(*problems.AUTHENTICATED, problems.NOT_FOUND)
 
 
@@ -82,11 +84,28 @@ class NewRoles(models.Request):
     motif: Long
 
 
+class NewAdministrator(models.Request):
+    """Who is to be an administrator, and why."""
+
+    courriel: Email
+    motif: Long
+
+
+class Administrator(Answer):
+    """An administrator. `ajoute` is false where they were one before."""
+
+    id_utilisateur: Id
+    ajoute: bool
+
+
 class Entry(Answer):
-    """Who did what to whom. `abouti` is false where it was begun and did not get through."""
+    """Who did what to whom. `abouti` is false where it was begun and did not get through.
+
+    Without `id_acteur` it was the operator, at the command line.
+    """
 
     id_audit: Id
-    id_acteur: Id
+    id_acteur: Id | None = None
     action: Act
     id_cible: Id
     motif: str | None = None
@@ -185,6 +204,25 @@ async def change_roles(user: Id, asked: NewRoles, at: At, who: Admin) -> None:
     await _done(at, audit)
 
 
+@internal.put("/administrators", responses=_FOUND)
+async def grant(asked: NewAdministrator, at: At, _who: Service) -> Administrator:
+    """Make a user an administrator, beside their other roles; for the operator. Idempotent.
+
+    Somebody must be the first one, whom no administrator can have named.
+    """
+    body = {"courriel": asked.courriel}
+    found = await at.upstreams.call("auth", "POST", "/internal/users/by-email", body=body)
+    if found is None:
+        raise ApiError(problems.NOT_FOUND, "no account has this e-mail")
+    user, roles = str(found["id_utilisateur"]), list(found["roles"])
+    if ADMINISTRATOR in roles:
+        return Administrator(id_utilisateur=user, ajoute=False)
+    audit = await _audit(at, None, "CHANGER_ROLES", user, asked.motif)
+    await _auth(at, "PUT", f"/internal/users/{user}/roles", {"roles": [*roles, ADMINISTRATOR]})
+    await _done(at, audit)
+    return Administrator(id_utilisateur=user, ajoute=True)
+
+
 @admin.get("/audit")
 async def journal(
     at: At,
@@ -236,12 +274,12 @@ async def _auth(at: Runtime, method: str, path: str, body: Document | None) -> N
         raise ApiError(problems.NOT_FOUND, "the user has no account that could be changed")
 
 
-async def _audit(at: Runtime, actor: str, act: Act, target: str, motive: str | None) -> str:
+async def _audit(at: Runtime, actor: str | None, act: Act, target: str, motive: str | None) -> str:
     """Write down what is about to be done: an act that nobody recorded cannot happen."""
     own_id = str(uuid4())
     row: Document = {
         "id_audit": own_id,
-        "id_acteur": actor,
+        **({"id_acteur": actor} if actor else {}),
         "action": act,
         "id_cible": target,
         "abouti": False,
@@ -261,6 +299,7 @@ DEFINITION = Definition(
     routers=(
         reports,
         admin,
+        internal,
         personal.router(
             Personal("SIGNALEMENT", by=("id_auteur", "id_cible"), blank={"description": None}),
             Personal(

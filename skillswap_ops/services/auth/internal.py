@@ -9,6 +9,7 @@ from skillswap_ops.services.auth import accounts, logins
 from skillswap_ops.services.auth.models import (
     Ban,
     Barred,
+    ByEmail,
     OwnProfile,
     Reputation,
     Roles,
@@ -33,6 +34,15 @@ router = APIRouter(
 async def one(user: Id, at: At, _who: Service) -> OwnProfile:
     """A user with their e-mail."""
     return own(await accounts.user(at, user))
+
+
+@router.post("/users/by-email")
+async def by_email(asked: ByEmail, at: At, _who: Service) -> OwnProfile:
+    """The user who logs in with this e-mail."""
+    row = await at.mongo.find("UTILISATEUR", {"courriel": asked.courriel})
+    if row is None or await accounts.credentials(at, row["id_utilisateur"]) is None:
+        raise ApiError(problems.NOT_FOUND, "no account has this e-mail")
+    return own(row)
 
 
 @router.put("/users/{user}/reputation", status_code=HTTP_204_NO_CONTENT)

@@ -54,6 +54,12 @@ class Login(Request):
     mot_de_passe: Annotated[str, StringConstraints(max_length=128)]
 
 
+class ByEmail(Request):
+    """Whose account is looked for; in a body, since URLs are logged."""
+
+    courriel: Email
+
+
 class Refresh(Request):
     """A refresh token; it is good once."""
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, BackgroundTasks, Query
 from pydantic import StringConstraints
 from starlette.status import HTTP_202_ACCEPTED
 
+from cluster.badges import BY_CODE
 from skillswap_ops.services.base import models, personal, problems
 from skillswap_ops.services.base.access import Service, User
 from skillswap_ops.services.base.app import Definition, Loop
@@ -137,18 +138,19 @@ async def count(at: Runtime, user: str, period: str) -> None:
 
 
 async def award(at: Runtime, user: str) -> None:
-    """Give the badges that a user's numbers earn, of those that exist."""
+    """Give the badges that a user's numbers earn; who is the first to earn one makes it."""
     row = await at.mongo.find("STATISTIQUE_UTILISATEUR", {"id_utilisateur": user}) or {}
     for code in earned(row):
-        badge = await at.mongo.find("BADGE", {"code": code})
-        if badge:
-            given = {
-                "id_utilisateur_badge": derived("badge", user, badge["id_badge"]),
-                "id_utilisateur": user,
-                "id_badge": badge["id_badge"],
-                "obtenu_le": now(),
-            }
-            await at.mongo.insert("UTILISATEUR_BADGE", given)
+        badge = BY_CODE[code]
+        if await at.mongo.find("BADGE", {"code": code}) is None:
+            await at.mongo.insert("BADGE", badge.row)
+        given = {
+            "id_utilisateur_badge": derived("badge", user, badge.id),
+            "id_utilisateur": user,
+            "id_badge": badge.id,
+            "obtenu_le": now(),
+        }
+        await at.mongo.insert("UTILISATEUR_BADGE", given)
 
 
 # Badge, the number that earns it, and how much of it; the same as the made-up data's.

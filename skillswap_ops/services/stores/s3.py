@@ -26,6 +26,7 @@ class S3:
             "s3",
             endpoint_url=store.endpoint,
             region_name=store.region,
+            verify=store.ca_file,
             aws_access_key_id=store.access_key,
             aws_secret_access_key=store.secret_key.get_secret_value(),
             config=Config(

@@ -27,6 +27,13 @@ class SecretStore:
         """The secret of that name; a new password if there is none yet."""
         return self._get(name, secrets.token_urlsafe(PASSWORD_BYTES))
 
+    def find(self, name: str) -> SecretStr | None:
+        """The secret of that name; None where none was ever made."""
+        try:
+            return _read(self._folder / name)
+        except FileNotFoundError:
+            return None
+
     def key(self, name: str) -> SecretStr:
         """The shared key of that name (a MongoDB keyfile's text); a new one if there is none."""
         return self._get(name, base64.b64encode(secrets.token_bytes(KEYFILE_BYTES)).decode())

@@ -276,12 +276,19 @@ class Objects(Model):
 Retention = Annotated[int, Field(ge=1, le=1000, description="full backups that are kept")]
 
 
+Encrypted = Annotated[
+    bool | None,
+    Field(description="AES-256; for good: left out, a new repository is, an older one stays as is"),
+]
+
+
 class FolderRepository(Model):
     """A pgBackRest repository in a folder; default: `archive` in the cluster's state folder."""
 
     type: Literal["folder"]
     path: AbsolutePath | None = Field(None, description="default: in the cluster's state folder")
     retention_full: Retention = 2
+    encrypted: Encrypted = None
 
 
 class S3Repository(Model):
@@ -302,6 +309,7 @@ class S3Repository(Model):
     )
     ca_file: AbsolutePath | None = Field(None, description="certificates that the endpoint needs")
     retention_full: Retention = 2
+    encrypted: Encrypted = None
 
 
 class ObjectsRepository(Model):
@@ -313,6 +321,7 @@ class ObjectsRepository(Model):
     )
     path: AbsolutePath = Field("/pgbackrest", description="below the bucket")
     retention_full: Retention = 2
+    encrypted: Encrypted = None
 
 
 Repository = Annotated[

@@ -1,13 +1,17 @@
 """pgBackRest's configuration: the repositories of WAL and backups, the same on every member.
 
 Each member runs pgBackRest itself against the shared repositories, so that whoever leads archives.
+
+A repository that this cluster makes is encrypted; what was begun without a cipher stays without,
+for pgBackRest can change neither. See docs/decisions/encrypted-repositories.md.
 """
 
 from dataclasses import dataclass
 
 from cluster import objects
 from cluster.context import Context
-from cluster.inventory import Node
+from cluster.errors import RefusedError
+from cluster.inventory import Kind, Node
 from cluster.render import render
 from cluster.server import ConfigFile
 from postgres import names
@@ -68,7 +72,9 @@ def files(context: Context, node: Node) -> tuple[ConfigFile, ...]:
         repositories=repositories,
         folder=context.layout.archive,
         places=[objects.repository(context, number) for number in numbers(context)],
+        ciphers=[cipher(context, number) for number in numbers(context)],
         lock=context.layout.run(node) / "pgbackrest",
+        spool=context.layout.run(node) / "pgbackrest-spool",
         stanza=stanza(context),
         data=data_folder(context.layout, node),
         socket=context.layout.run(node),
@@ -79,3 +85,39 @@ def files(context: Context, node: Node) -> tuple[ConfigFile, ...]:
         ConfigFile(CONFIG, text, secret=True),
         ConfigFile(PASSFILE, render("postgres", "pgpass.j2", users=users), secret=True),
     )
+
+
+def cipher(context: Context, number: int) -> str | None:
+    """The passphrase of a repository; None for one that is not encrypted.
+
+    The secret itself is what tells: it is made with the repository, and never for one that a
+    member's configuration already names without a cipher. Raises RefusedError where the topology
+    wants it otherwise.
+    """
+    name = f"archive-repo{number}-cipher"
+    wanted = context.topology.archive.repositories[number - 1].encrypted
+    found = context.secrets.find(name)
+    if found is None:
+        began = _is_known(context, number)
+        if wanted and began:
+            raise RefusedError(
+                f"archive.repositories[{number - 1}].encrypted: the repository was begun without "
+                "encryption, and stays so",
+                "leave the field out, or add an encrypted repository beside it",
+            )
+        return None if began or wanted is False else context.secrets.get(name).get_secret_value()
+    if wanted is False:
+        raise RefusedError(
+            f"archive.repositories[{number - 1}].encrypted: the repository is encrypted, and stays",
+            "leave the field out, or add another repository beside it",
+        )
+    return found.get_secret_value()
+
+
+def _is_known(context: Context, number: int) -> bool:
+    """Whether a member was configured with this repository before."""
+    for node in context.inventory.of(Kind.POSTGRES):
+        path = context.layout.conf(node) / CONFIG
+        if path.is_file() and f"\nrepo{number}-path=" in path.read_text("utf-8"):
+            return True
+    return False

@@ -1,4 +1,8 @@
-"""pgBackRest: the stanza, the proof that archiving works, backups, and what it says of them."""
+"""pgBackRest: the stanza, the proof that archiving works, backups, and what it says of them.
+
+What all this comes to for an operator (windows, targets, damage) is decided in the `backup_*` and
+`restore_*` modules beside this one; here it is called, and its answers are parsed.
+"""
 
 import json
 from dataclasses import dataclass
@@ -13,14 +17,17 @@ from postgres import archive, wal
 LOCKED = 50  # pgBackRest's exit code where another of its commands holds the lock
 HALF_MADE = 55  # its FileMissingError: of archive.info and backup.info one is there
 STOPPED = 62  # its StopError: somebody said `pgbackrest stop`
-INFO_SECONDS = 20
+INFO_SECONDS = 60
 CHECK_SECONDS = 60
-BACKUP_SECONDS = 1800
+LONG_SECONDS = 24 * 3600.0  # backup, verify and restore take as long as the data is large
 
 
 @dataclass(frozen=True)
 class Backup:
-    """A finished backup. `kind` is full, diff or incr; times are seconds since 1970."""
+    """A finished backup. `kind` is full, diff or incr; times are seconds since 1970.
+
+    `error`: pages with a wrong checksum were copied; the server's own data is damaged.
+    """
 
     label: str
     kind: str
@@ -31,17 +38,22 @@ class Backup:
     wal_start: str
     wal_stop: str
     error: bool
-    repository: int
+    repository: int = 1
+    lsn_stop: int = 0
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository by its number. `system_id` is of the newest database in it."""
+    """A repository by its number; `message` is its state in words, "ok" where it can be used.
+
+    `system_id` is of the newest database in it.
+    """
 
     number: int
     exists: bool
     message: str
     system_id: int | None
+    encrypted: bool
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,11 @@ class Repositories:
         good = [backup for backup in self.backups if backup.kind == "full" and not backup.error]
         return max(good, key=lambda backup: backup.stopped, default=None)
 
+    def full_in(self, repository: int) -> Backup | None:
+        """The newest good full backup of one repository."""
+        own = tuple(backup for backup in self.backups if backup.repository == repository)
+        return Repositories((), own, "", "").full
+
     def without(self, kind: str | None = None) -> tuple[int, ...]:
         """The repositories that have no good backup (of that kind)."""
         have = {
@@ -93,7 +110,7 @@ def parse_info(text: str) -> Repositories:
     row = rows[0]
     newest = {one["repo-key"]: one["system-id"] for one in row.get("db") or []}
     archives = row.get("archive") or []
-    wal = archives[-1] if archives else {}
+    segments = archives[-1] if archives else {}
     return Repositories(
         each=tuple(
             Repository(
@@ -101,6 +118,7 @@ def parse_info(text: str) -> Repositories:
                 exists=one["status"]["code"] in {0, 2} and one["key"] in newest,
                 message=one["status"]["message"],
                 system_id=newest.get(one["key"]),
+                encrypted=one["cipher"] != "none",
             )
             for one in row["repo"]
         ),
@@ -116,11 +134,12 @@ def parse_info(text: str) -> Repositories:
                 wal_stop=backup["archive"]["stop"] or "",
                 error=bool(backup.get("error")),
                 repository=backup["database"]["repo-key"],
+                lsn_stop=wal.lsn((backup.get("lsn") or {}).get("stop") or "0/0"),
             )
             for backup in row.get("backup") or []
         ),
-        wal_first=wal.get("min") or "",
-        wal_last=wal.get("max") or "",
+        wal_first=segments.get("min") or "",
+        wal_last=segments.get("max") or "",
     )
 
 
@@ -132,14 +151,29 @@ def repositories(context: Context, node: Node) -> Repositories:
 
 def archived(context: Context, node: Node, repository: int = 1) -> tuple[str, ...]:
     """The WAL segments in a repository, by name, in order; of every timeline."""
+    return parse_listing(listing(context, node, repository))
+
+
+def listing(context: Context, node: Node, repository: int) -> str:
+    """Every file of a repository's WAL archive, one a line."""
     command = ("repo-ls", f"--repo={repository}", "--recurse", f"archive/{archive.stanza(context)}")
-    return parse_listing(_run(context, node, command, INFO_SECONDS).stdout)
+    return _run(context, node, command, INFO_SECONDS).stdout
 
 
 def parse_listing(text: str) -> tuple[str, ...]:
     """`…/<segment>-<checksum>.<compression>` a line; histories and labels are no segments."""
     names = (line.strip().rpartition("/")[2] for line in text.splitlines())
     return wal.segments(name.partition("-")[0] for name in names if "-" in name)
+
+
+def content(context: Context, node: Node, repository: int, path: str) -> ToolResult:
+    """A file of a repository, decrypted; its exit code says whether it could be read."""
+    return _ended(context, node, ("repo-get", f"--repo={repository}", path), INFO_SECONDS)
+
+
+def fetch_segment(context: Context, node: Node, repository: int, segment: str, to: str) -> None:
+    """Put a WAL segment out of one repository into a file. Raises OpsError where it cannot be."""
+    _run(context, node, ("archive-get", f"--repo={repository}", segment, to), INFO_SECONDS)
 
 
 def create_stanza(context: Context, node: Node) -> None:
@@ -165,9 +199,29 @@ def check(context: Context, node: Node) -> None:
     _run(context, node, ("check",), CHECK_SECONDS)
 
 
-def full_backup(context: Context, node: Node, repository: int = 1) -> None:
-    """Take a full backup. Interrupted, it leaves nothing that is listed as a backup."""
-    _run(context, node, ("backup", "--type=full", f"--repo={repository}"), BACKUP_SECONDS)
+def take(context: Context, node: Node, kind: str, repository: int) -> None:
+    """Take a backup into one repository. Interrupted, it leaves nothing that is listed as one."""
+    _run(context, node, ("backup", f"--type={kind}", f"--repo={repository}"), LONG_SECONDS)
+
+
+def expire(context: Context, node: Node, repository: int) -> None:
+    """Remove from a repository what its retention no longer keeps."""
+    _run(context, node, ("expire", f"--repo={repository}"), LONG_SECONDS)
+
+
+def verification(context: Context, node: Node, repository: int) -> str:
+    """What `pgbackrest verify` prints of a repository, with each bad file by name.
+
+    Its exit code says nothing: it is 0 over a damaged repository too (2.45).
+    """
+    command = ("verify", f"--repo={repository}", "--output=text", "--job-retry=0")
+    quiet = ("--log-level-console=info", "--log-level-stderr=off")
+    return _run(context, node, (*command, *quiet), LONG_SECONDS).stdout
+
+
+def restore(context: Context, node: Node, options: tuple[str, ...]) -> None:
+    """Put a backup's files into a folder, as the options say."""
+    _run(context, node, ("restore", *options), LONG_SECONDS)
 
 
 def _run(context: Context, node: Node, command: tuple[str, ...], seconds: float) -> ToolResult:
@@ -203,5 +257,11 @@ def _good(node: Node, command: tuple[str, ...], ended: ToolResult) -> ToolResult
 def _reason(ended: ToolResult) -> str:
     """The first error of pgBackRest's output, without its time stamp."""
     lines = (ended.stdout + ended.stderr).splitlines()
-    errors = [line for line in lines if "ERROR" in line] or lines
-    return errors[0].partition("ERROR: ")[2] or errors[0] if errors else f"exit code {ended.code}"
+    errors = [number for number, line in enumerate(lines) if "ERROR" in line]
+    if not errors:
+        return lines[0] if lines else f"exit code {ended.code}"
+    first = errors[0]
+    reason = lines[first].partition("ERROR: ")[2] or lines[first]
+    # "unable to …:" goes on in the next line, indented.
+    following = lines[first + 1].strip() if reason.endswith(":") and lines[first + 1 :] else ""
+    return f"{reason} {following}".strip()

@@ -84,6 +84,12 @@ class Etcd:
         if not answer.ok:
             raise RefusedError(f"etcd refuses to write {key}: {_message(answer)}")
 
+    def delete(self, key: str) -> None:
+        """Delete a key. Idempotent."""
+        answer = self._call("/v3/kv/deleterange", {"key": _encode(key)})
+        if not answer.ok:
+            raise RefusedError(f"etcd refuses to delete {key}: {_message(answer)}")
+
     def delete_if(self, key: str, value: str) -> bool:
         """Delete a key if it still has this value; whether it had."""
         compare = {"key": _encode(key), "target": "VALUE", "value": _encode(value)}

@@ -1,13 +1,19 @@
-"""The Patroni scopes of a topology: the primary cluster, and the DR cluster that follows it."""
+"""The Patroni scopes of a topology: the primary cluster, and the DR cluster that follows it.
 
-from dataclasses import dataclass
+Which is which is the topology's word, unless the DR region was promoted: `postgres.regions`.
+"""
+
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from cluster.context import Context
+from cluster.errors import RefusedError
 from cluster.inventory import Inventory, Kind, Node
 from cluster.layout import Layout
 from cluster.topology import PostgresRole, Topology
+from postgres import regions
+from postgres.regions import Stage
 
 DR_ETCD_GROUP = "etcd-dr"
 ETCD_GROUP = "etcd"
@@ -17,12 +23,16 @@ FOUNDED = "skillswap-ops.founded"
 
 @dataclass(frozen=True)
 class Scope:
-    """A Patroni cluster. `follows` is the scope that it is a standby of."""
+    """A Patroni cluster. `follows` is the scope that it is a standby of.
+
+    `away`: it is the DR region's, whichever leads now.
+    """
 
     name: str
     members: tuple[Node, ...]
     etcd: tuple[Node, ...]
     follows: str | None = None
+    away: bool = False
 
     @property
     def component(self) -> str:
@@ -43,20 +53,43 @@ class Scope:
 
 def primary_scope(context: Context) -> Scope:
     """The scope that takes the writes."""
-    name = context.topology.postgres.scope
-    return _scope(context.inventory, name, ETCD_GROUP, None)
+    leads_away = regions.load(context.layout).stage.away_leads
+    return away_scope(context, None) if leads_away else home_scope(context, None)
 
 
 def dr_scope(context: Context) -> Scope | None:
-    """The scope of the DR region, where the topology has one."""
-    postgres = context.topology.postgres
-    if postgres.dr is None:
+    """The scope that follows it from another region; None where there is none, or it is fenced."""
+    postgres, stage = context.topology.postgres, regions.load(context.layout).stage
+    if postgres.dr is None or stage in {Stage.PROMOTING, Stage.AWAY, Stage.HANDOVER}:
         return None
-    return _scope(context.inventory, postgres.dr.scope, DR_ETCD_GROUP, postgres.scope)
+    if stage is Stage.RETURNING:
+        return home_scope(context, postgres.dr.scope)
+    return away_scope(context, postgres.scope)
+
+
+def fenced_scope(context: Context) -> Scope | None:
+    """The scope of which nothing may run, since the other region took over."""
+    stage = regions.load(context.layout).stage
+    if stage in {Stage.PROMOTING, Stage.AWAY}:
+        return home_scope(context, None)
+    return away_scope(context, None) if stage is Stage.HANDOVER else None
+
+
+def home_scope(context: Context, follows: str | None) -> Scope:
+    """The scope of the topology's primary region, in the part that is given."""
+    return _scope(context.inventory, context.topology.postgres.scope, ETCD_GROUP, follows)
+
+
+def away_scope(context: Context, follows: str | None) -> Scope:
+    """The scope of the DR region, in the part that is given. Raises RefusedError without one."""
+    dr = context.topology.postgres.dr
+    if dr is None:
+        raise RefusedError("the topology has no DR region", "`postgres.dr` would make one")
+    return replace(_scope(context.inventory, dr.scope, DR_ETCD_GROUP, follows), away=True)
 
 
 def scopes(context: Context) -> tuple[Scope, ...]:
-    """All Patroni scopes."""
+    """All Patroni scopes that run."""
     dr = dr_scope(context)
     return (primary_scope(context), *([dr] if dr else []))
 

@@ -192,7 +192,7 @@ def _patroni_yml(context: Context, scope: Scope, node: Node) -> str:
         archive_command=commands.push,
         restore_command=commands.get,
         networks=client_networks(context.topology),
-        may_lead=node.role is not PostgresRole.ASYNCHRONOUS or scope.follows is not None,
+        may_lead=node.role is not PostgresRole.ASYNCHRONOUS or scope.away,
     )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -80,4 +81,6 @@ def _plain(value: object) -> object:
         return sorted(value)
     if isinstance(value, (PurePath, Exception)):
         return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cluster.context import Context
 
@@ -122,3 +122,11 @@ class BackupEngine(Protocol):
 
     def restore_in_place(self, context: Context, target: Target, say: Say) -> Restored:
         """Put the cluster back to that instant: all members re-made, one history from there on."""
+
+
+@runtime_checkable
+class CanMark(Protocol):
+    """An engine that can give the present a name to restore to."""
+
+    def mark(self, context: Context, name: str) -> Target:
+        """Name the present. Raises InvalidInputError for a name that is taken."""

@@ -79,15 +79,15 @@ def _backup(context: Context, scope: Scope) -> Step:
     def check() -> Finding:
         found = backup.repositories(context, patroni.leader_of(scope))
         lacking = found.without("full")
-        if lacking or found.full is None:
+        if lacking or not found.each:
             where = " and ".join(f"repository {number}" for number in lacking)
             return todo(f"there is none in {where or 'the archive'}")
-        return done(f"there is {found.full.label}")
+        return done("there is one in every repository")
 
     def act() -> None:
         leader = patroni.leader_of(scope)
         for number in backup.repositories(context, leader).without("full"):
-            backup.full_backup(context, leader, number)
+            backup.take(context, leader, "full", number)
 
     return Step(
         BACKUP,

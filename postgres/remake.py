@@ -1,5 +1,6 @@
 """Making members anew: what restores and changes of region share. Each function is idempotent."""
 
+import socket
 from collections.abc import Iterable
 
 from cluster.clock import wait_for
@@ -13,7 +14,7 @@ from postgres.etcd import member_health
 from postgres.scopes import Scope, data_folder
 
 ETCD_SECONDS = 60
-STOP_SECONDS = 90.0
+LISTEN_SECONDS = 1.0
 # What Patroni keeps of a cluster that it has led (patroni.dcs.AbstractDCS), beside `config`.
 LED = ("leader", "status", "sync", "failover", "failsafe", "history")
 
@@ -49,6 +50,13 @@ def answers(node: Node) -> bool:
     except UnreachableError:
         return False
     return True
+
+
+def listens(node: Node) -> bool:
+    """Whether a PostgreSQL takes connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(LISTEN_SECONDS)
+        return probe.connect_ex((node.address, names.POSTGRES_PORT)) == 0
 
 
 def start(context: Context, server: Server) -> None:

@@ -14,7 +14,7 @@ from cluster.inventory import Kind, Node
 from cluster.status import Health, NodeStatus
 from postgres import etcd, haproxy, names, patroni
 from postgres.client import session
-from postgres.scopes import Scope, scopes
+from postgres.scopes import Scope, fenced_scope, scopes
 
 SECONDS = 1.0
 
@@ -48,6 +48,9 @@ def status(context: Context) -> tuple[NodeStatus, ...]:
         states = patroni.states(scope.members, SECONDS)
         asked += [partial(_postgres, context, scope, node, states) for node in scope.members]
         asked += [partial(_etcd, node) for node in scope.etcd]
+    fenced = fenced_scope(context)
+    asked += [partial(_fenced, node) for node in (fenced.members if fenced else ())]
+    asked += [partial(_etcd, node) for node in (fenced.etcd if fenced else ())]
     asked += [partial(_haproxy, context, node) for node in context.inventory.of(Kind.HAPROXY)]
     with ThreadPoolExecutor(len(asked), thread_name_prefix="status") as pool:
         return tuple(pool.map(lambda ask: ask(), asked))
@@ -164,6 +167,14 @@ def _pooler(context: Context, node: Node) -> str | None:
     clients = sum(pool["cl_active"] + pool["cl_waiting"] for pool in pools) - 1  # not this one
     waiting = sum(pool["cl_waiting"] for pool in pools)
     return f"pool: {clients} clients" + (f", {waiting} waiting" if waiting else "")
+
+
+def _fenced(node: Node) -> NodeStatus:
+    """A member of the region that another one took over from: nothing may answer there."""
+    if patroni.states([node], SECONDS):
+        return NodeStatus(node, Health.DOWN, "fenced", detail="it answers, and must not: stop it")
+    detail = "the DR region leads; `dr failback` makes this anew"
+    return NodeStatus(node, Health.DEGRADED, "fenced", detail=detail)
 
 
 def _etcd(node: Node) -> NodeStatus:

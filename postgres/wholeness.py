@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from cluster.context import Context
 from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Kind, Node
-from postgres import haproxy, names, patroni
+from postgres import haproxy, names, patroni, regions, restore_state
 from postgres.client import superuser, value
 from postgres.dynamic import JsonObject
 from postgres.etcd import member_health
+from postgres.regions import Stage
 from postgres.scopes import Scope, dr_scope, primary_scope, scopes
 
 DURABILITY = ("fsync", "full_page_writes", "synchronous_commit", "wal_level", "data_checksums")
@@ -26,10 +27,21 @@ PATRONI_SETTINGS = (
 def missing(context: Context) -> Sequence[str]:
     """What a whole cluster has and this one lacks; empty where it is whole."""
     scope = primary_scope(context)
-    lacks = [*_scope_lacks(context, scope), *_edge_lacks(context, scope)]
+    lacks = [*_half_done(context), *_scope_lacks(context, scope), *_edge_lacks(context, scope)]
     dr = dr_scope(context)
     if dr and not lacks:
         lacks += _dr_lacks(scope, dr)
+    return lacks
+
+
+def _half_done(context: Context) -> list[str]:
+    """What a person has begun, and must finish before the cluster is what the topology says."""
+    found, restoring = regions.load(context.layout), restore_state.load(context.layout)
+    lacks = []
+    if found.stage is not Stage.HOME:
+        lacks.append(f"the DR region was promoted (now: {found.stage}): `dr failback` undoes that")
+    if restoring is not None and restoring.phase.touched:
+        lacks.append(f"a restore to {restoring.to} is half done")
     return lacks
 
 

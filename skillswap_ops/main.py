@@ -24,6 +24,7 @@ COMMANDS = {
     "drill": ("drill", "Break something on purpose and prove what survived."),
     "backup": ("backup", "Take, list, verify and expire backups; name a point in time."),
     "restore": ("restore", "Bring data back to an instant, beside the cluster or in place."),
+    "dr": ("dr", "The DR region: how far behind it is, promote it, fail back."),
     "stop": ("stop", "Stop every server cleanly; data stays, `provision` starts it again."),
     "destroy": ("destroy", "Stop and remove the cluster, with its data and its backups."),
     "lint": ("lint", "Say what would break the SLA, before anything is deployed."),

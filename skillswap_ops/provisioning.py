@@ -18,6 +18,7 @@ from cluster.server import Server
 from cluster.topology_file import dump_topology, load_topology
 from manifests.services import releases
 from manifests.services.executor import Book
+from postgres import regions, restore_state
 from skillswap_ops import service_steps
 from skillswap_ops.console import note
 from skillswap_ops.engines import all_servers, data_servers, engine_steps
@@ -80,12 +81,15 @@ def provision(context: LocalContext, on_event: Callable[[Event], None]) -> list[
 
 
 def check_change(context: LocalContext) -> None:
-    """Raises RefusedError where the topology would move or drop a node that has data.
+    """Raises RefusedError where the topology would move or drop a node that has data, or where a
+    restore or a change of the leading region is half done.
 
     Addresses are in replica set configurations and in data folders: they do not follow by
     themselves, and a member that is dropped from the file would go on running unseen.
     """
     layout = context.layout
+    regions.refuse_half_done(layout)
+    restore_state.refuse_half_done(layout)
     if not layout.topology.exists():
         return
     old_topology = load_topology(layout.topology)

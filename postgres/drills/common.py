@@ -21,6 +21,9 @@ from cluster.faults import healers as generic
 from postgres import forecast, names, patroni
 from postgres.drills.old_timeline import keep_old_timeline
 from postgres.faults.archive_outage import OPEN_ARCHIVE, open_archive
+from postgres.faults.destroyed_data import RESTORE_TO, restore_to
+from postgres.faults.flipped_byte import UNFLIP, unflip
+from postgres.faults.region_lost import REGION_BACK, region_back
 from postgres.faults.switchover import SETTLE_SWITCHOVER, settle_switchover
 from postgres.faults.synchronous_off import SYNCHRONOUS_AGAIN, synchronous_again
 from postgres.observer import ScopeObserver
@@ -47,8 +50,11 @@ def healers(context: Context) -> dict[str, Healer]:
     return {
         **generic.healers(context.target, servers(context)),
         OPEN_ARCHIVE: open_archive(context),
+        REGION_BACK: region_back(context),
+        RESTORE_TO: restore_to(context),
         SETTLE_SWITCHOVER: settle_switchover(context),
         SYNCHRONOUS_AGAIN: synchronous_again(context),
+        UNFLIP: unflip(context),
     }
 
 

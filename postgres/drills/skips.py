@@ -41,3 +41,8 @@ def no_wal_volume(context: Context) -> str:
     """To fill the machine's own disk would break everything on it."""
     found = context.topology.postgres.wal_volume
     return "" if found else "postgres.wal_volume is not set: the WAL has no volume of its own"
+
+
+def no_dr(context: Context) -> str:
+    """There is nobody to promote."""
+    return "" if context.topology.postgres.dr else "the topology has no DR region"

@@ -6,7 +6,7 @@ from testinfra.host import Host
 from cluster.context import Context
 from cluster.errors import OpsError
 from cluster.inventory import Node
-from postgres import backup, dynamic, patroni
+from postgres import backup, dynamic, patroni, regions
 from postgres.client import superuser
 from postgres.etcd import member_health
 from postgres.forecast import node_loss
@@ -40,6 +40,8 @@ def promised_standby(context: Context, scope: Scope, leader: Node) -> Node:
     """The one member that must be the synchronous standby while `leader` leads."""
     if not context.topology.postgres.synchronous_mode:
         pytest.skip("the topology turns synchronous mode off")
+    if len(scope.members) < 2:
+        pytest.skip(f"{scope.name} has one member")
     return next(node for node in (*scope.synchronous, scope.founder) if node != leader)
 
 
@@ -48,6 +50,12 @@ def asked(context: Context, node: Node, query: str) -> str:
     with superuser(context, node) as connection:
         row = connection.execute(query.encode()).fetchone()
     return str(row[0]) if row else ""
+
+
+def test_region_of_the_topology_leads(context: Context) -> None:
+    """The primary is in the topology's region, the DR region follows (TP3 §4)."""
+    stage = regions.load(context.layout).stage
+    assert stage is regions.Stage.HOME, f"the DR region was promoted ({stage}): `dr failback`"
 
 
 # Active–passive: one primary, one synchronous standby in another zone
@@ -237,8 +245,18 @@ def test_archive_check(context: Context, leader: Node) -> None:
 def test_full_backup(context: Context, leader: Node) -> None:
     """There is a full backup to recover from in every repository (TP3 §5)."""
     found = backup.repositories(context, leader)
+    assert found.each, "no repository knows this cluster"
     for each in found.each:
-        assert each.number not in found.without("full"), (
-            f"no full backup in repository {each.number} ({each.message})"
-        )
-    assert found.full is not None
+        full = found.full_in(each.number)
+        assert full is not None, f"none in repository {each.number} ({each.message})"
+
+
+def test_repositories_are_encrypted(context: Context, leader: Node) -> None:
+    """Whoever reads a repository reads no payment (TP3 §5)."""
+    wanted = context.topology.archive.repositories
+    plain = [
+        each.number
+        for each in backup.repositories(context, leader).each
+        if not each.encrypted and wanted[each.number - 1].encrypted is not False
+    ]
+    assert not plain, f"repository {plain[0]} was made before repositories were encrypted"

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     ARBITER = "arbiter"
     CONFIG = "config server"
     ROUTER = "router"
+    ARCHIVER = "oplog archiver"
     ETCD = "etcd"
     POSTGRES = "postgres"
     HAPROXY = "haproxy"
@@ -34,6 +35,7 @@ class Kind(StrEnum):
 BLOCKS: Mapping[Kind, int] = {
     Kind.CONFIG: 50,
     Kind.ROUTER: 51,
+    Kind.ARCHIVER: 52,
     Kind.POSTGRES: 60,
     Kind.ETCD: 61,
     Kind.HAPROXY: 62,
@@ -134,6 +136,7 @@ def _mongo_nodes(topology: Topology) -> Iterable[Node]:
         topology, region, mongo.config_servers, Kind.CONFIG, CONFIG_SET, BLOCKS[Kind.CONFIG]
     )
     yield from _fleet(topology, Kind.ROUTER, "router", mongo.routers, mongo.region)
+    yield from _fleet(topology, Kind.ARCHIVER, "archiver", int(mongo.backup.enabled), mongo.region)
 
 
 def _set_nodes(

@@ -42,6 +42,11 @@ class Layout:
         return self.root / "archive"
 
     @property
+    def mongo_backups(self) -> Path:
+        """The default folder of MongoDB's snapshots and oplog archive."""
+        return self.root / "backups"
+
+    @property
     def secrets(self) -> Path:
         """Generated passwords and keys."""
         return self.root / "secrets"

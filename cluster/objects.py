@@ -57,7 +57,7 @@ def buckets(topology: Topology) -> tuple[str, ...]:
         return ()
     archive = (
         repository.bucket
-        for repository in topology.archive.repositories
+        for repository in (*topology.archive.repositories, topology.mongo.backup.repository)
         if isinstance(repository, ObjectsRepository)
     )
     files = () if topology.objects.external else (topology.objects.bucket,)
@@ -95,7 +95,12 @@ def repository(context: Context, number: int) -> Place | None:
 
     The keys of somebody else's service are the secrets `archive-repo1-key`, `…-key-secret`.
     """
-    wanted: Repository = context.topology.archive.repositories[number - 1]
+    wanted = context.topology.archive.repositories[number - 1]
+    return place(context, wanted, f"archive-repo{number}-key")
+
+
+def place(context: Context, wanted: Repository, key: str) -> Place | None:
+    """Where a repository is; None for one in a folder. `key` names the secret of its S3 key."""
     match wanted:
         case FolderRepository():
             return None
@@ -110,7 +115,7 @@ def repository(context: Context, number: int) -> Place | None:
                 wanted.region,
                 wanted.uri_style,
                 wanted.ca_file,
-                _key(context, f"archive-repo{number}-key"),
+                _key(context, key),
             )
 
 

@@ -103,6 +103,77 @@ class Shard(ReplicaSet):
     )
 
 
+Retention = Annotated[int, Field(ge=1, le=1000, description="full backups that are kept")]
+
+
+Encrypted = Annotated[
+    bool | None,
+    Field(description="AES-256; for good: left out, a new repository is, an older one stays as is"),
+]
+
+
+class FolderRepository(Model):
+    """A repository in a folder of this machine, by default in the cluster's state folder."""
+
+    type: Literal["folder"]
+    path: AbsolutePath | None = Field(None, description="default: in the cluster's state folder")
+    retention_full: Retention = 2
+    encrypted: Encrypted = None
+
+
+class S3Repository(Model):
+    """A repository on any S3 endpoint; its keys are secrets, not topology."""
+
+    type: Literal["s3"]
+    endpoint: Annotated[str, StringConstraints(pattern=_HOST, max_length=253)] = Field(
+        description="host name of the S3 service; always TLS"
+    )
+    bucket: Annotated[str, StringConstraints(pattern=_BUCKET)] = Field(description="must exist")
+    region: Annotated[str, StringConstraints(pattern=_S3_REGION)] = Field(
+        "us-east-1", description="as the service signs it"
+    )
+    port: int = Field(443, ge=1, le=65_535, description="of the S3 service")
+    path: AbsolutePath = Field("/pgbackrest", description="below the bucket")
+    uri_style: Literal["host", "path"] = Field(
+        "path", description="where the bucket stands in a URL"
+    )
+    ca_file: AbsolutePath | None = Field(None, description="certificates that the endpoint needs")
+    retention_full: Retention = 2
+    encrypted: Encrypted = None
+
+
+class ObjectsRepository(Model):
+    """A repository in the local target's own object store (`objects`)."""
+
+    type: Literal["objects"]
+    bucket: Annotated[str, StringConstraints(pattern=_BUCKET)] = Field(
+        "skillswap-archive", description="made where it is missing"
+    )
+    path: AbsolutePath = Field("/pgbackrest", description="below the bucket")
+    retention_full: Retention = 2
+    encrypted: Encrypted = None
+
+
+Repository = Annotated[
+    FolderRepository | S3Repository | ObjectsRepository, Field(discriminator="type")
+]
+
+
+class MongoBackup(Model):
+    """Snapshots, and a continuous archive of the oplogs beside them."""
+
+    enabled: bool = Field(
+        default=True, description="an archiver follows every oplog: restores to any second"
+    )
+    repository: Repository = Field(
+        FolderRepository(type="folder"),
+        description="default: the folder `backups` in the cluster's state folder",
+    )
+    slice: Annotated[float, Field(ge=1, le=120)] = Field(
+        5, description="seconds of the oplog in a slice of the archive: what a lost cluster loses"
+    )
+
+
 class MongoTimings(Model):
     """Replica set timings; the server's own defaults are 10 and 2 seconds."""
 
@@ -125,6 +196,7 @@ class Mongo(Model):
     write_concern: Literal["majority"] | Annotated[int, Field(ge=1)] = Field(
         "majority", description="the cluster's default, for clients that ask for none"
     )
+    backup: MongoBackup = Field(MongoBackup(), description="snapshots and the oplog archive")
 
     @property
     def segments(self) -> dict[str, tuple[Shard, ...]]:
@@ -271,62 +343,6 @@ class Objects(Model):
     external: ExternalObjects | None = Field(
         None, description="where the files are instead, on somebody else's S3 service"
     )
-
-
-Retention = Annotated[int, Field(ge=1, le=1000, description="full backups that are kept")]
-
-
-Encrypted = Annotated[
-    bool | None,
-    Field(description="AES-256; for good: left out, a new repository is, an older one stays as is"),
-]
-
-
-class FolderRepository(Model):
-    """A pgBackRest repository in a folder; default: `archive` in the cluster's state folder."""
-
-    type: Literal["folder"]
-    path: AbsolutePath | None = Field(None, description="default: in the cluster's state folder")
-    retention_full: Retention = 2
-    encrypted: Encrypted = None
-
-
-class S3Repository(Model):
-    """A pgBackRest repository on any S3 endpoint; its keys are secrets, not topology."""
-
-    type: Literal["s3"]
-    endpoint: Annotated[str, StringConstraints(pattern=_HOST, max_length=253)] = Field(
-        description="host name of the S3 service; always TLS"
-    )
-    bucket: Annotated[str, StringConstraints(pattern=_BUCKET)] = Field(description="must exist")
-    region: Annotated[str, StringConstraints(pattern=_S3_REGION)] = Field(
-        "us-east-1", description="as the service signs it"
-    )
-    port: int = Field(443, ge=1, le=65_535, description="of the S3 service")
-    path: AbsolutePath = Field("/pgbackrest", description="below the bucket")
-    uri_style: Literal["host", "path"] = Field(
-        "path", description="where the bucket stands in a URL"
-    )
-    ca_file: AbsolutePath | None = Field(None, description="certificates that the endpoint needs")
-    retention_full: Retention = 2
-    encrypted: Encrypted = None
-
-
-class ObjectsRepository(Model):
-    """A pgBackRest repository in the local target's own object store (`objects`)."""
-
-    type: Literal["objects"]
-    bucket: Annotated[str, StringConstraints(pattern=_BUCKET)] = Field(
-        "skillswap-archive", description="made where it is missing"
-    )
-    path: AbsolutePath = Field("/pgbackrest", description="below the bucket")
-    retention_full: Retention = 2
-    encrypted: Encrypted = None
-
-
-Repository = Annotated[
-    FolderRepository | S3Repository | ObjectsRepository, Field(discriminator="type")
-]
 
 
 class Archive(Model):

@@ -52,11 +52,19 @@ def node_client(
 def knock(node: Node, seconds: float) -> None:
     """Raises UnreachableError at once where nothing listens, after `seconds` where none accepts."""
     try:
-        socket.create_connection((node.address, port(node)), seconds).close()
-    except OSError as error:
+        knock_at(node.address, port(node), seconds)
+    except UnreachableError as error:
         raise UnreachableError(
-            f"{node.name} does not answer on {host(node)}: {error.strerror or error}", SILENT_HINT
+            f"{node.name} does not answer on {host(node)}: {error.message}", SILENT_HINT
         ) from error
+
+
+def knock_at(address: str, number: int, seconds: float) -> None:
+    """The same, of an address and a port."""
+    try:
+        socket.create_connection((address, number), seconds).close()
+    except OSError as error:
+        raise UnreachableError(error.strerror or str(error)) from error
 
 
 @contextmanager

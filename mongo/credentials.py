@@ -10,6 +10,7 @@ KEYFILE = "keyfile"
 ADMIN = "admin"
 APPLICATION = "app"
 MONITOR = "monitor"
+ARCHIVER = "archiver"
 
 
 @dataclass(frozen=True)
@@ -35,5 +36,5 @@ def internal(context: Context) -> Login:
 
 
 def login(context: Context, user: str) -> Login:
-    """One of our users: ADMIN, APPLICATION or MONITOR."""
+    """One of our users: ADMIN, APPLICATION, MONITOR or ARCHIVER."""
     return Login(user, context.secrets.get(f"mongo-{user}"))

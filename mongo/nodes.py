@@ -18,6 +18,7 @@ PORTS = {
 }
 
 ROUTERS_COMPONENT = "MongoDB routers"
+ARCHIVE_COMPONENT = "MongoDB archive"
 CLUSTER_COMPONENT = "MongoDB cluster"
 
 
@@ -54,10 +55,14 @@ class SetNodes:
         return f"replica set {self.name}"
 
     @property
+    def data_bearing(self) -> tuple[Node, ...]:
+        """The members that hold data."""
+        return tuple(node for node in self.nodes if node.kind is not Kind.ARBITER)
+
+    @property
     def seeds(self) -> str:
         """`set/host,host,host`, as addShard and mongos take it."""
-        data_bearing = (node for node in self.nodes if node.kind is not Kind.ARBITER)
-        return f"{self.name}/{hosts(data_bearing)}"
+        return f"{self.name}/{hosts(self.data_bearing)}"
 
 
 def names(context: Context) -> dict[str, str]:
@@ -93,6 +98,11 @@ def routers(context: Context) -> tuple[Node, ...]:
     return context.inventory.of(Kind.ROUTER)
 
 
+def archivers(context: Context) -> tuple[Node, ...]:
+    """The node that archives the oplogs; none without backups."""
+    return context.inventory.of(Kind.ARCHIVER)
+
+
 def is_mongo(node: Node) -> bool:
-    """Whether a MongoDB server runs on the node."""
+    """Whether a MongoDB server runs on the node: something that listens."""
     return node.kind in PORTS

@@ -7,8 +7,12 @@ from cluster.inventory import Node
 from cluster.render import render
 from cluster.server import ConfigFile, Server
 from mongo import nodes
-from mongo.credentials import KEYFILE, keyfile
+from mongo.backup import settings
+from mongo.backup.archiver.config import CONFIG as ARCHIVER_CONF
+from mongo.backup.archiver.config import STATE, ArchiverConfig, Followed
+from mongo.credentials import ARCHIVER, KEYFILE, keyfile, login
 from mongo.nodes import SetNodes
+from mongo.users import users_step
 
 MONGOD_CONF = "mongod.conf"
 MONGOS_CONF = "mongos.conf"
@@ -39,7 +43,11 @@ def servers(context: Context) -> tuple[Server, ...]:
         for replica_set in nodes.replica_sets(context)
         for node in replica_set.nodes
     ]
-    return (*members, *(router(context, node) for node in nodes.routers(context)))
+    return (
+        *members,
+        *(router(context, node) for node in nodes.routers(context)),
+        *(archiver(context, node) for node in nodes.archivers(context)),
+    )
 
 
 def member(context: Context, replica_set: SetNodes, node: Node) -> Server:
@@ -90,6 +98,31 @@ def router(context: Context, node: Node) -> Server:
         folders=("conf",),
         ports=(nodes.ROUTER_PORT,),
         needs=(nodes.config_servers(context).step,),
+    )
+
+
+def archiver(context: Context, node: Node) -> Server:
+    """What follows the oplogs into the archive, a thread a set, as a user of its own."""
+    sets = nodes.replica_sets(context)
+    user = login(context, ARCHIVER)
+    config = ArchiverConfig(
+        sets=tuple(
+            Followed(name=one.name, hosts=tuple(map(nodes.host, one.data_bearing))) for one in sets
+        ),
+        user=user.user,
+        password=user.password.get_secret_value(),
+        slice=context.topology.mongo.backup.slice,
+        place=settings.place(context),
+        state=context.layout.data(node) / STATE,
+    )
+    path = str(context.layout.conf(node) / ARCHIVER_CONF)
+    return Server(
+        name=node.name,
+        node=node,
+        component=nodes.ARCHIVE_COMPONENT,
+        argv=(context.programs.python(), "-m", "mongo.backup.archiver", "--config", path),
+        files=(ConfigFile(ARCHIVER_CONF, config.model_dump_json(indent=1), secret=True),),
+        needs=tuple(users_step(one) for one in sets),
     )
 
 

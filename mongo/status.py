@@ -17,6 +17,7 @@ from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Kind, Node
 from cluster.status import Health, NodeStatus
 from mongo import nodes
+from mongo.backup import archive
 from mongo.client import ask_all, error_text, node_client
 from mongo.credentials import MONITOR, login
 from mongo.servers import router_kind
@@ -37,7 +38,7 @@ class Seen:
 def status(context: Context) -> tuple[NodeStatus, ...]:
     """Every node, all asked at once; none takes longer than about SECONDS."""
     every = [node for node in context.inventory.nodes if nodes.is_mongo(node)]
-    return with_lag(ask_all(every, partial(_see, context)))
+    return (*with_lag(ask_all(every, partial(_see, context))), *archive.status(context))
 
 
 def with_lag(seen: list[Seen]) -> tuple[NodeStatus, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 from cluster.context import Context
 from cluster.plan import Finding, Step, done, todo
 from mongo.client import MECHANISM, QUICK_SECONDS, Client, set_client, unless_silent
-from mongo.credentials import ADMIN, APPLICATION, MONITOR, Login, internal, login
+from mongo.credentials import ADMIN, APPLICATION, ARCHIVER, MONITOR, Login, internal, login
 from mongo.nodes import SetNodes
 
 Document = Mapping[str, Any]
@@ -51,7 +51,18 @@ def shard_users(context: Context) -> tuple[User, ...]:
     return (
         User(login(context, ADMIN), frozenset({Role("root", "admin")})),
         User(login(context, MONITOR), monitor),
+        *_archiver(context),
     )
+
+
+def _archiver(context: Context) -> tuple[User, ...]:
+    """Who reads the oplog, and nothing else; everything that is written passes there all the same.
+
+    Without backups there is none.
+    """
+    if not context.topology.mongo.backup.enabled:
+        return ()
+    return (User(login(context, ARCHIVER), frozenset({Role("read", "local")})),)
 
 
 def step(context: Context, replica_set: SetNodes) -> Step:

@@ -15,6 +15,7 @@ ENGINES = {
     Kind.ARBITER: "MongoDB",
     Kind.CONFIG: "MongoDB",
     Kind.ROUTER: "MongoDB",
+    Kind.ARCHIVER: "MongoDB",
     Kind.POSTGRES: "PostgreSQL",
     Kind.ETCD: "PostgreSQL",
     Kind.HAPROXY: "PostgreSQL",

@@ -18,6 +18,7 @@ from cluster.server import Server
 from cluster.topology_file import dump_topology, load_topology
 from manifests.services import releases
 from manifests.services.executor import Book
+from mongo.backup.inplace import refuse_half_restored
 from postgres import regions, restore_state
 from skillswap_ops import service_steps
 from skillswap_ops.console import note
@@ -69,6 +70,7 @@ def provision(context: LocalContext, on_event: Callable[[Event], None]) -> list[
     A step that fails is in the result; what did not need it was done all the same.
     """
     servers = all_servers(context)
+    refuse_half_restored(context)
     check_change(context)
     check_machine(context, servers)
     make_home(context)
@@ -136,6 +138,7 @@ def make_home(context: LocalContext) -> None:
     for folder in (layout.secrets, layout.supervisor, layout.drills):
         folder.mkdir(mode=0o700, exist_ok=True)
     context.target.make_folder(layout.archive)
+    context.target.make_folder(layout.mongo_backups)
 
 
 def component_times(ends: Iterable[Finished]) -> list[ComponentTime]:

@@ -15,6 +15,7 @@ from cluster.topology import (
 )
 
 LOOPBACK = IPv4Network("127.0.0.0/8")
+MONGO: Path = ("mongo", "backup", "repository")
 LOCALHOST = IPv4Network("127.0.0.0/16")
 _IPV4 = re.compile(r"\d+(\.\d+){3}")
 
@@ -22,7 +23,7 @@ _IPV4 = re.compile(r"\d+(\.\d+){3}")
 def unique_repositories(topology: Topology) -> Iterable[Problem]:
     """Two repositories in one place overwrite each other's backups and expire each other's WAL."""
     return repeated(
-        ((path, _place(repository)) for path, repository in _repositories(topology)),
+        ((path, _place(path, repository)) for path, repository in _repositories(topology)),
         "is the same place as {first}",
     )
 
@@ -107,26 +108,29 @@ def unprivileged(topology: Topology) -> Iterable[Problem]:
 def _repositories(topology: Topology) -> Iterator[tuple[Path, Repository]]:
     for index, repository in enumerate(topology.archive.repositories):
         yield ("archive", "repositories", index), repository
+    yield MONGO, topology.mongo.backup.repository
 
 
-def _place(repository: Repository) -> str:
+def _place(path: Path, repository: Repository) -> str:
     """Where it is, the same for two spellings of one place."""
     if isinstance(repository, FolderRepository):
-        return str(PurePosixPath(repository.path)) if repository.path else "the default folder"
+        default = f"the default folder of {path[0]}"
+        return str(PurePosixPath(repository.path)) if repository.path else default
+    # MongoDB's is below `mongo` there, so that one bucket serves both.
+    below = PurePosixPath(repository.path, "mongo" if path == MONGO else "")
     if isinstance(repository, ObjectsRepository):
-        return f"objects/{repository.bucket}{PurePosixPath(repository.path)}"
-    where = f"{repository.endpoint}:{repository.port}/{repository.bucket}"
-    return f"{where}{PurePosixPath(repository.path)}"
+        return f"objects/{repository.bucket}{below}"
+    return f"{repository.endpoint}:{repository.port}/{repository.bucket}{below}"
 
 
 RULES = (
-    rule(unique_repositories, "archive"),
-    rule(folders_apart, "archive"),
-    rule(plain_paths, "archive"),
-    rule(legal_buckets, "archive"),
+    rule(unique_repositories, "archive", "mongo"),
+    rule(folders_apart, "archive", "mongo"),
+    rule(plain_paths, "archive", "mongo"),
+    rule(legal_buckets, "archive", "mongo"),
     rule(legal_file_buckets, "objects"),
-    rule(objects_there, "archive", "objects"),
-    rule(buckets_apart, "archive", "objects"),
+    rule(objects_there, "archive", "mongo", "objects"),
+    rule(buckets_apart, "archive", "mongo", "objects"),
     rule(loopback_network, "local"),
     rule(unprivileged, "local"),
 )

@@ -39,7 +39,7 @@ def unique_groups(topology: Topology) -> Iterable[Problem]:
     MongoDB moreover refuses `config` as a shard's name, and two scopes of one name in reach of
     each other would be one Patroni cluster.
     """
-    fleets = {CONFIG_SET, "router", "etcd", "etcd-dr", "haproxy", "redis", "objects"}
+    fleets = {CONFIG_SET, "router", "archiver", "etcd", "etcd-dr", "haproxy", "redis", "objects"}
     named = [(path, name) for path, name in _groups(topology) if path != CONFIG_SERVERS]
     for path, name in named:
         if name in fleets:
@@ -85,6 +85,7 @@ def _fleets(topology: Topology) -> Iterator[tuple[Path, str]]:
     postgres = topology.postgres
     fleets: list[tuple[Path, str, int]] = [
         (("mongo", "routers"), "router", topology.mongo.routers),
+        (("mongo", "backup", "enabled"), "archiver", int(topology.mongo.backup.enabled)),
         (("postgres", "etcd"), "etcd", postgres.etcd),
         (("edge", "haproxies"), "haproxy", topology.edge.haproxies),
         (("redis", "members"), "redis", topology.redis.members),

@@ -1,0 +1,1 @@
+"""MongoDB's backups: snapshots, a continuous archive of the oplogs, and restores to an instant."""

@@ -1,0 +1,1 @@
+"""Follows every set's oplog into the archive: `python -m mongo.backup.archiver --config FILE`."""

@@ -12,6 +12,7 @@ from mongo.backup.sealing import DamagedError
 PIECE = 1 << 20
 # What a copy must not bring along, and what says nothing that a restore needs.
 LEFT_OUT = {"mongod.lock", "diagnostic.data", "WiredTiger.lock", "_tmp", "rollback"}
+SPARE = "WiredTigerPreplog."  # room for a journal to come, of zeros
 
 
 def files(folder: Path) -> tuple[Path, ...]:
@@ -20,8 +21,12 @@ def files(folder: Path) -> tuple[Path, ...]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in LEFT_OUT)
         here = Path(root).relative_to(folder)
-        found += [here / name for name in sorted(names) if name not in LEFT_OUT]
+        found += [here / name for name in sorted(names) if _wanted(name)]
     return tuple(found)
+
+
+def _wanted(name: str) -> bool:
+    return name not in LEFT_OUT and not name.startswith(SPARE)
 
 
 def copy(source: Path, target: Path) -> int:
@@ -95,7 +100,11 @@ def _unpack_file(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path
     with path.open("xb") as file:
         os.fchmod(file.fileno(), 0o600)
         while piece := source.read(PIECE):
-            file.write(piece)
+            if piece.count(0) < len(piece):
+                file.write(piece)
+            else:  # most of a journal is room that it has yet to fill
+                file.seek(len(piece), os.SEEK_CUR)
+        file.truncate(member.size)
     return member.size
 
 

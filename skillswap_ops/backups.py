@@ -9,10 +9,11 @@ from typing import TypeVar
 from cluster.backup.contracts import Backup, BackupEngine, Target, Window
 from cluster.context import Context
 from cluster.errors import InvalidInputError, OpsError
+from mongo.backup.engine import ENGINE as MONGO
 from postgres.backup_engine import ENGINE as POSTGRES
 
 T = TypeVar("T")
-ENGINES: tuple[BackupEngine, ...] = (POSTGRES,)
+ENGINES: tuple[BackupEngine, ...] = (POSTGRES, MONGO)
 ALIASES = {"pg": "postgres"}
 LSN = re.compile(r"^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$")
 TIME = re.compile(r"^\d{4}-\d\d-\d\d")

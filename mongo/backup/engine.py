@@ -1,6 +1,7 @@
 """MongoDB as `cluster.backup.contracts` knows an engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from cluster.backup.contracts import (
 )
 from cluster.clock import wait_for
 from cluster.context import Context
-from cluster.errors import InvalidInputError, OpsError, RefusedError, UnreachableError
+from cluster.errors import BusyError, InvalidInputError, OpsError, RefusedError, UnreachableError
+from cluster.lock import exclusive
 from mongo import nodes
 from mongo.backup import (
     archive,
@@ -36,34 +38,37 @@ from mongo.client import ask_all, set_client
 from mongo.credentials import internal
 from mongo.nodes import SetNodes
 
-ENGINE = "mongo"
+NAME = "mongo"
 RECENT = timedelta(minutes=5)  # the archive may be about to reach an instant so late
 ARCHIVE_SECONDS = 60.0
+LOCK = "mongo-backup.lock"
+IN_PLACE = "all members run on it; take a snapshot soon, so that the next restore is short"
 
 
 class MongoBackups:
     """Snapshots of all sets, and restores to any second that the oplog archive reaches."""
 
-    name = ENGINE
+    @property
+    def name(self) -> str:
+        """As commands take it."""
+        return NAME
 
     def run(self, context: Context, kind: BackupKind, say: Say) -> tuple[Backup, ...]:
-        """Take a snapshot of every set, then remove what retention no longer keeps.
-
-        Raises InvalidInputError for anything but a full one.
-        """
+        """Take a snapshot of every set, full whatever is asked for, then expire others."""
         _refuse_without(context)
         if kind is not BackupKind.FULL:
-            raise InvalidInputError(
-                f"MongoDB has no {kind} backup: its snapshots are full, and the oplog archive "
-                "holds every change between them",
-                "take a full one, or rely on the archive",
+            say(
+                f"mongo: a snapshot is always full, there is no {kind} one; "
+                "the oplog archive holds what changes between two"
             )
         inplace.refuse_half_restored(context)
-        _release(context, say)
-        storage = settings.place(context).storage()
-        storage.sweep()
-        made = snapshot.take(context, manifest.current(manifest.histories(storage)), say)
-        self.expire(context)
+        with _alone(context, "backup run"):
+            _release(context, say)
+            storage = settings.place(context).storage()
+            storage.sweep()
+            self._remove_unfinished(context)
+            made = snapshot.take(context, manifest.current(manifest.histories(storage)), say)
+            self._expire(context)
         return (_backup(made),)
 
     def list(self, context: Context) -> tuple[Backup, ...]:
@@ -82,7 +87,8 @@ class MongoBackups:
     def verify(self, context: Context) -> tuple[Damage, ...]:
         """Read every byte that restores need."""
         _refuse_without(context)
-        _release(context, _silent)
+        with suppress(BusyError), _alone(context, "backup verify"):
+            _release(context, _silent)
         place = settings.place(context)
         storage, sealer = place.storage(), place.sealer()
         contents = catalogue.load(storage, sealer, _sets(context))
@@ -91,6 +97,11 @@ class MongoBackups:
     def expire(self, context: Context) -> tuple[str, ...]:
         """Remove snapshots beyond those to keep, and the slices that only they needed."""
         _refuse_without(context)
+        with _alone(context, "backup expire"):
+            self._remove_unfinished(context)
+            return self._expire(context)
+
+    def _expire(self, context: Context) -> tuple[str, ...]:
         place = settings.place(context)
         storage = place.storage()
         found = catalogue.load(storage, place.sealer(), _sets(context)).catalogue
@@ -100,20 +111,21 @@ class MongoBackups:
             storage.delete([manifest.manifest_key(label)])
             storage.delete(one.key for one in storage.list(manifest.folder(label)))
         storage.delete(one.key for one in slices)
-        self._remove_unfinished(context)
         return old
 
     def restore_beside(self, context: Context, target: Target, folder: Path, say: Say) -> Restored:
         """All sets, each a server's data folder with what opens it, in an empty folder."""
         restoring.refuse_full(folder)
-        plan = self._plan(context, target, say)
-        made = restoring.restore(context, plan, folder, say)
+        with _alone(context, "restore mongo"):
+            plan = self._plan(context, target, say)
+            made = restoring.restore(context, plan, folder, say)
         return _restored(plan, made, folder, restoring.how(context, folder))
 
     def restore_in_place(self, context: Context, target: Target, say: Say) -> Restored:
         """All members of all sets re-made, and a new history of the archive."""
-        plan = self._plan(context, target, say)
-        return _restored(plan, inplace.restore(context, plan, say), None, "")
+        with _alone(context, "restore mongo"):
+            plan = self._plan(context, target, say)
+            return _restored(plan, inplace.restore(context, plan, say), None, IN_PLACE)
 
     def _plan(self, context: Context, target: Target, say: Say) -> Plan:
         _refuse_without(context)
@@ -123,7 +135,7 @@ class MongoBackups:
         return planning.plan(_contents(context).catalogue, instant)
 
     def _remove_unfinished(self, context: Context) -> None:
-        """What a snapshot that was killed has stored; the caller holds the cluster's lock."""
+        """What a snapshot that was killed has stored."""
         storage = settings.place(context).storage()
         finished = set(manifest.labels(storage))
         storage.delete(
@@ -131,6 +143,13 @@ class MongoBackups:
             for one in storage.list(f"{manifest.SNAPSHOTS}/")
             if one.key.split("/")[1] not in finished
         )
+
+
+@contextmanager
+def _alone(context: Context, command: str) -> Iterator[None]:
+    """One at a time: what a backup that was killed has left is known from what one is at."""
+    with exclusive(context.layout.root / LOCK, command):
+        yield
 
 
 def _silent(_text: str) -> None:
@@ -206,9 +225,12 @@ def _nudge(context: Context, replica_set: SetNodes) -> None:
         return
 
 
+ENGINE = MongoBackups()
+
+
 def _backup(made: Manifest) -> Backup:
     return Backup(
-        engine=ENGINE,
+        engine=NAME,
         label=made.label,
         kind=BackupKind.FULL,
         started=made.started,
@@ -226,7 +248,7 @@ def _broken(one: catalogue.Broken) -> Backup:
     except ValueError:
         when = datetime.fromtimestamp(0, UTC)
     return Backup(
-        engine=ENGINE,
+        engine=NAME,
         label=one.label,
         kind=BackupKind.FULL,
         started=when,
@@ -241,7 +263,7 @@ def _broken(one: catalogue.Broken) -> Backup:
 
 def _restored(plan: Plan, made: Beside, folder: Path | None, how: str) -> Restored:
     return Restored(
-        engine=ENGINE,
+        engine=NAME,
         label=plan.manifest.label,
         reached=plan.instant,
         seconds=made.seconds,

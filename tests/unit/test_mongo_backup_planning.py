@@ -1,6 +1,7 @@
 """From what is in a repository to the instants that can be restored to."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
@@ -35,7 +36,7 @@ def snapshot(label: str, *, history: int = 1, **last: int) -> Manifest:
 
 
 def archive(history: int, name: str, *seconds: int) -> tuple[Slice, ...]:
-    pairs = zip(seconds, seconds[1:], strict=False)
+    pairs = pairwise(seconds)
     return tuple(Slice(history, name, Stamp(one, 9), Stamp(two, 9)) for one, two in pairs)
 
 

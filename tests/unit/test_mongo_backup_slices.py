@@ -1,6 +1,7 @@
 """Slices of an oplog: their names, what they hold, how far they reach."""
 
 import io
+from itertools import pairwise
 
 import bson
 import pytest
@@ -31,7 +32,7 @@ STAMPS = st.builds(Stamp, st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 
 def at(*seconds: int) -> list[Slice]:
     """Slices that end at these seconds, each from where the one before ended."""
-    pairs = zip(seconds, seconds[1:], strict=False)
+    pairs = pairwise(seconds)
     return [Slice(1, "shard-a", Stamp(one, 0), Stamp(two, 0)) for one, two in pairs]
 
 

@@ -11,19 +11,26 @@ import bson
 import numpy as np
 from bson.errors import BSONError
 
+from cluster.drill.checkers.instant import Held, held_to
 from cluster.drill.contracts import OpIds
+from cluster.drill.events import Record
 from cluster.drill.evidence import COLLECTED
 from cluster.drill.judge import Check
 from cluster.drill.measures import Measures, StreamMeasures
 from cluster.drill.outcome import Outcome
 from cluster.drill.verdict import Finding, invalid, unknown, valid
+from mongo.faults.destroyed_data import PitrTarget
 
 ROLLBACKS = "rollback files"
 COPIES = "copies"
 BOUNDED = "bounded errors"
+TO_THE_INSTANT = "MongoDB to the instant"
+DAMAGE_FOUND = "MongoDB's damage found"
 
 ROLLBACK_FOLDER = "rollbacks"  # <uuid of a collection>/<node>/*.bson, below `collected`
 ROLLBACK_INDEX = "collections.json"  # which stream wrote to the collection of which uuid
+PITR_FILE = "mongo-pitr.json"
+CORRUPTION_FILE = "mongo-corruption.json"
 COPIES_FILE = "copies.json"  # what was compared: {what: {node: value}}
 SHOWN = 3  # ids in a message
 
@@ -117,7 +124,77 @@ def bounded_errors(measures: Measures) -> Iterator[Finding]:
             yield invalid(BOUNDED, f"{text}, deadline {stream.config.write_within:g} s", name)
 
 
+class Corruption(Record):
+    """Which objects were damaged, what `verify` found, and what each restore said ("": nothing)."""
+
+    flipped: tuple[str, ...]
+    found: tuple[str, ...]
+    snapshot_refused: str
+    slice_refused: str
+    left: tuple[str, ...] | None = None
+
+
+def to_the_instant(measures: Measures) -> Iterator[Finding]:
+    """Every write acknowledged by the instant is there; none that was sent after it, before the
+    data was destroyed, is.
+    """
+    if measures.fault is None:
+        return
+    noted = PitrTarget.model_validate_json(_collected(measures, PITR_FILE))
+    if noted.seconds is None:
+        yield unknown(TO_THE_INSTANT, "the restore is not known to have ended")
+        return
+    destroyed = measures.run.timeline.injections[-1].at_ns
+    for stream in measures.streams:
+        read = measures.run.read[stream.config.number]
+        if read is None:
+            yield unknown(TO_THE_INSTANT, "not read back", stream.config.name)
+        else:
+            held = held_to(stream.history, read, noted.at_ns, destroyed)
+            took = f"restored in {noted.seconds:.1f} s"
+            yield judged(TO_THE_INSTANT, held, stream.config.name, took)
+
+
+def judged(check: str, held: Held, name: str, took: str) -> Finding:
+    """What a comparison with an instant comes to."""
+    if held.missing:
+        return invalid(check, f"{held.text}: {held.missing:,} of the former are missing", name)
+    if held.kept:
+        return invalid(check, f"{held.text}: {held.kept:,} of the latter are there", name)
+    if not held.before or not held.after:
+        return unknown(check, f"{held.text}: too few to tell", name)
+    return valid(check, f"{held.text}: the former are there, the latter not; {took}", name)
+
+
+def damage_found(measures: Measures) -> Iterator[Finding]:
+    """Both flipped bytes were found, no restore went through, and nothing is left of them."""
+    if measures.fault is None:
+        return
+    seen = Corruption.model_validate_json(_collected(measures, CORRUPTION_FILE))
+    unseen = [key for key in seen.flipped if not any(key in text for text in seen.found)]
+    if len(seen.flipped) != 2:
+        yield unknown(DAMAGE_FOUND, f"{len(seen.flipped)} objects were damaged, not 2")
+        return
+    if unseen:
+        yield invalid(DAMAGE_FOUND, f"`verify` did not find the damage in {', '.join(unseen)}")
+    if not seen.snapshot_refused or not seen.slice_refused:
+        which = "slice" if seen.snapshot_refused else "snapshot"
+        yield invalid(DAMAGE_FOUND, f"a restore went through over a damaged {which}")
+    if seen.left is None:
+        yield unknown(DAMAGE_FOUND, "not looked at again after the undo")
+    elif seen.left:
+        yield invalid(DAMAGE_FOUND, f"still damaged after the undo: {', '.join(seen.left)}")
+    if not unseen and seen.snapshot_refused and seen.slice_refused and seen.left == ():
+        yield valid(DAMAGE_FOUND, f"found by `verify`, refused by restores: {seen.slice_refused}")
+
+
+def _collected(measures: Measures, name: str) -> bytes:
+    return (measures.run.folder / COLLECTED / name).read_bytes()
+
+
 CHECKS: dict[str, Check] = {
+    TO_THE_INSTANT: to_the_instant,
+    DAMAGE_FOUND: damage_found,
     ROLLBACKS: rollback_files,
     COPIES: copies,
     BOUNDED: bounded_errors,

@@ -6,10 +6,12 @@ from pathlib import Path
 import postgres.restore_beside
 import postgres.restore_in_place
 from cluster.backup.contracts import Restored, Say, Target
-from cluster.errors import InvalidInputError
+from cluster.errors import InvalidInputError, RefusedError
 from cluster.local.steps import supervisor_step
 from cluster.lock import exclusive
+from mongo.backup.engine import ENGINE as MONGO
 from postgres import regions
+from skillswap_ops.integrity import Integrity, Observer, check_references, links
 from skillswap_ops.wiring import LocalContext
 
 
@@ -43,6 +45,58 @@ def in_place(context: LocalContext, target: Target, say: Say) -> Restored:
         regions.refuse_half_done(context.layout)
         ensure_supervision(context)
         return postgres.restore_in_place.in_place(context, target, say)
+
+
+def mongo_beside(context: LocalContext, target: Target, folder: Path, say: Say) -> Restored:
+    """Restore MongoDB into a folder, which is made where it is not there."""
+    make_folder(context, folder)
+    return MONGO.restore_beside(context, target, folder, say)
+
+
+def mongo_in_place(context: LocalContext, target: Target, say: Say) -> Restored:
+    """Put MongoDB itself back, holding the cluster's lock."""
+    with exclusive(context.layout.lock, "restore mongo"):
+        ensure_supervision(context)
+        return MONGO.restore_in_place(context, target, say)
+
+
+def whole_second(target: Target) -> Target:
+    """What both stores can be put back to. Raises InvalidInputError for anything but a time."""
+    if target.time is None:
+        raise InvalidInputError(f"MongoDB knows no {target}", "give a time, with --to")
+    return Target(time=target.time.replace(microsecond=0))
+
+
+def all_in_place(
+    context: LocalContext, target: Target, say: Say
+) -> tuple[tuple[Restored, ...], Integrity | None]:
+    """Both stores to one instant, holding the cluster's lock; then what refers to nothing.
+
+    MongoDB is asked first, PostgreSQL refuses before it touches anything: a target that one of
+    them cannot reach changes neither. No integrity where the schema was not applied then.
+    """
+    with exclusive(context.layout.lock, "restore all"):
+        return both_in_place(context, target, say)
+
+
+def both_in_place(
+    context: LocalContext, target: Target, say: Say
+) -> tuple[tuple[Restored, ...], Integrity | None]:
+    """The same, where the caller holds the lock."""
+    regions.refuse_half_done(context.layout)
+    ensure_supervision(context)
+    MONGO.assert_reachable(context, target, say)
+    done = (
+        postgres.restore_in_place.in_place(context, target, say),
+        MONGO.restore_in_place(context, target, say),
+    )
+    say("looking up the references between them")
+    try:
+        found = check_references(context, links(), Observer(), primary=True)
+    except RefusedError as error:
+        say(error.message)
+        return done, None
+    return done, found
 
 
 def ensure_supervision(context: LocalContext) -> None:

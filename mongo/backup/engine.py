@@ -127,6 +127,11 @@ class MongoBackups:
             plan = self._plan(context, target, say)
             return _restored(plan, inplace.restore(context, plan, say), None, IN_PLACE)
 
+    def assert_reachable(self, context: Context, target: Target, say: Say) -> None:
+        """Raises InvalidInputError where a restore would be refused."""
+        with _alone(context, "restore all"):
+            self._plan(context, target, say)
+
     def _plan(self, context: Context, target: Target, say: Say) -> Plan:
         _refuse_without(context)
         instant = _instant(target)

@@ -1,10 +1,12 @@
 """MongoDB's drills: one file a drill; what they share is in `common`."""
 
 from mongo.drill_checks import CHECKS
+from mongo.drills.backup_corruption import BACKUP_CORRUPTION
 from mongo.drills.common import healers
 from mongo.drills.config_loss import CONFIG_LOSS
 from mongo.drills.majority_loss import MAJORITY_LOSS
 from mongo.drills.member_wipe import MEMBER_WIPE
+from mongo.drills.pitr import PITR, PITR_FAILOVER
 from mongo.drills.primary_freeze import PRIMARY_FREEZE
 from mongo.drills.primary_isolated import PRIMARY_ISOLATED
 from mongo.drills.primary_kill import PRIMARY_KILL
@@ -32,4 +34,7 @@ DRILLS = (
     ROUTER_LOSS,
     SLOW_MEMBER,
     SLOW_PRIMARY,
+    PITR,
+    PITR_FAILOVER,
+    BACKUP_CORRUPTION,
 )

@@ -23,13 +23,15 @@ from cluster.errors import OpsError
 from cluster.faults import healers as generic
 from cluster.inventory import Node
 from cluster.schema.guarantees import SENSITIVE, Guarantee
-from cluster.topology import Shard
+from cluster.topology import FolderRepository, Shard
 from mongo import forecast, live, members, nodes
 from mongo.client import node_client
 from mongo.credentials import APPLICATION, login
 from mongo.drill_checks import ROLLBACKS
 from mongo.drills.rollbacks import collect_rollbacks
 from mongo.drills.ways import FreshStore, MemberStore
+from mongo.faults.destroyed_data import RESTORE_TO, restore_to
+from mongo.faults.flipped_byte import UNFLIP, unflip
 from mongo.faults.stepdown import ALLOW_ELECTION, allow_election
 from mongo.live import LiveTimings
 from mongo.nodes import SetNodes
@@ -52,6 +54,8 @@ def healers(context: Context) -> dict[str, Healer]:
     return {
         **generic.healers(context.target, servers(context)),
         ALLOW_ELECTION: allow_election(context),
+        RESTORE_TO: restore_to(context),
+        UNFLIP: unflip(context),
     }
 
 
@@ -156,6 +160,18 @@ def cannot_lose_one(context: Context, replica_set: SetNodes) -> str:
             wanted.name, "", version=1, term=1, members=wanted.members, timings=wanted.timings
         )
     )
+
+
+def no_backups(context: Context) -> str:
+    """Why nothing can be restored; "" if it can. Reads the topology alone."""
+    return "" if context.topology.mongo.backup.enabled else "mongo.backup.enabled is false"
+
+
+def no_backup_folder(context: Context) -> str:
+    """The same, and whether a file of the repository can be damaged."""
+    if isinstance(context.topology.mongo.backup.repository, FolderRepository):
+        return no_backups(context)
+    return "the repository of MongoDB's backups is no folder"
 
 
 # What is promised

@@ -2,6 +2,8 @@
 
 import click
 
+from skillswap_ops.commands.restore.both import both
+from skillswap_ops.commands.restore.mongo import mongo
 from skillswap_ops.commands.restore.pg import pg
 
 
@@ -13,8 +15,10 @@ def command() -> None:
     Examples:
       skillswap-ops restore pg --to 2026-11-26T14:03:20Z --into /srv/look --start
       skillswap-ops restore pg --to before-migration-12 --in-place
+      skillswap-ops restore mongo --to '10m ago' --into /srv/look
+      skillswap-ops restore all --to 2026-11-26T14:03:20Z
     """
 
 
-for each in (pg,):
+for each in (pg, mongo, both):
     command.add_command(each)

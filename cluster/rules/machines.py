@@ -114,7 +114,7 @@ def _repositories(topology: Topology) -> Iterator[tuple[Path, Repository]]:
 def _place(path: Path, repository: Repository) -> str:
     """Where it is, the same for two spellings of one place."""
     if isinstance(repository, FolderRepository):
-        default = f"the default folder of {path[0]}"
+        default = "MongoDB's default folder" if path == MONGO else "the default folder"
         return str(PurePosixPath(repository.path)) if repository.path else default
     # MongoDB's is below `mongo` there, so that one bucket serves both.
     below = PurePosixPath(repository.path, "mongo" if path == MONGO else "")

@@ -17,8 +17,7 @@ from mongo.live import LiveTimings
 from postgres import patroni
 from postgres.dynamic import JsonObject
 from postgres.scopes import primary_scope
-from skillswap_ops.service_drills.chain_double_kill import CHAIN_DOUBLE_KILL
-from skillswap_ops.service_drills.forecast import double_kill
+from skillswap_ops.service_drills import forecast as services
 
 LIVE = "the live configuration"
 DECLARED = "the topology"
@@ -111,7 +110,12 @@ def _simulations(topology: Topology, basis: Basis) -> Mapping[str, Callable[[], 
             name: partial(simulate, basis.patroni, checks)
             for name, simulate in postgres.forecast.SIMULATIONS.items()
         },
-        CHAIN_DOUBLE_KILL.name: partial(double_kill, basis.mongo),
+        "chain-double-kill": partial(services.double_kill, basis.mongo),
+        "service-instance-kill": services.instance_lost,
+        "redis-loss": services.redis_lost,
+        "services-shard-offline": partial(services.shard_back, basis.mongo),
+        "services-stale-pool": partial(services.planned, basis.patroni, checks),
+        "services-proxy-loss": services.proxy_lost,
     }
 
 

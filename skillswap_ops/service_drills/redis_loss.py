@@ -1,5 +1,6 @@
 """redis-loss."""
 
+from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -18,6 +19,7 @@ from skillswap_ops.service_drills.common import (
     skills,
     untouched,
 )
+from skillswap_ops.service_drills.forecast import redis_lost
 
 HELD = 20.0
 # Until the circuit breakers are open a request waits for Redis: a second at most, five times.
@@ -32,7 +34,7 @@ def all_of_redis(context: Context, _seen: Seen, _chance: Random) -> Fault:
 
 def _redis_loss(context: Context) -> Drill:
     promise = untouched(HICCUP)
-    return drill(
+    made = drill(
         context,
         REDIS_LOSS,
         group=shard_of(context, "MESSAGE").name,
@@ -46,6 +48,7 @@ def _redis_loss(context: Context) -> Drill:
         effect=Effect.SAME_LEADER,
         timings=Timings(hold=HELD, recover_within=HELD),
     )
+    return replace(made, prediction=redis_lost().prediction)
 
 
 REDIS_LOSS = DrillSpec(

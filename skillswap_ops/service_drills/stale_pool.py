@@ -5,11 +5,13 @@ from functools import partial
 
 from cluster.context import Context
 from cluster.drill.contracts import Drill, DrillSpec, Effect, Stage, Timings
+from postgres import patroni
 from postgres.drills.old_timeline import keep_old_timeline
 from postgres.drills.stale_pool import STALE_POOL as OF_POSTGRES
 from postgres.faults.switchover import switchover
 from postgres.scopes import primary_scope
 from skillswap_ops.service_drills.common import chain, drill, not_deployed, pay, restored
+from skillswap_ops.service_drills.forecast import planned
 
 
 def _stale_pool(context: Context) -> Drill:
@@ -23,7 +25,12 @@ def _stale_pool(context: Context) -> Drill:
         effect=Effect.NEW_LEADER,
         timings=Timings(phase=float(context.topology.postgres.timings.loop_wait)),
     )
-    return replace(made, preserve=partial(keep_old_timeline, context, scope))
+    live = patroni.config(patroni.leader_of(scope))
+    return replace(
+        made,
+        preserve=partial(keep_old_timeline, context, scope),
+        prediction=planned(live, context.topology.edge.checks).prediction,
+    )
 
 
 def _skip(context: Context) -> str:

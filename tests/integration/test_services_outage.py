@@ -1,18 +1,21 @@
 """Services outlive the stores under them: they say what is away, and go on by themselves."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from cluster.inventory import Kind
 from cluster.server import Server
 from skillswap_ops.engines import data_servers
 from skillswap_ops.wiring import LocalContext
-from tests.integration.service_lab import Instance, ServiceLab, User, refused
-from tests.integration.test_services_journey import eventually, keyed
+from tests.integration.service_lab import Instance, ServiceLab, User, expect, refused
+from tests.integration.test_services_chat import Chatter, bearer, url_of
+from tests.integration.test_services_journey import eventually, keyed, proposal
 
 pytestmark = pytest.mark.servers
 
@@ -98,3 +101,32 @@ def ask(instance: Instance, user: User) -> httpx.Response:
             timeout=30,
         )
     return httpx.get(f"{instance.url}/sessions", headers=headers, timeout=30)
+
+
+def test_who_chats_while_redis_dies_goes_on(services: ServiceLab) -> None:
+    """Connected before, said and heard without it, and after it is back: on two instances."""
+    one, other = services.user(), services.user()
+    made = one.client.post("/sessions", json=proposal(other), headers=keyed())
+    session = expect(made, 201)["id_session"]
+
+    async def said_and_heard(ada: Chatter, bob: Chatter, text: str) -> None:
+        said, answered = await ada.say(text), await bob.say(text)
+        await ada.until(lambda: said in ada.acked and answered in ada.seen)
+        await bob.until(lambda: answered in bob.acked and said in bob.seen)
+
+    async def talk() -> None:
+        first = url_of(services.instances["chat-1"], session)
+        second = url_of(services.instances["chat-2"], session)
+        async with (
+            connect(first, additional_headers=bearer(one)) as a,
+            connect(second, additional_headers=bearer(other)) as b,
+        ):
+            ada, bob = Chatter(a), Chatter(b)
+            await said_and_heard(ada, bob, "before")
+            with killed(services.context, Kind.REDIS):
+                for number in range(3):
+                    await said_and_heard(ada, bob, f"without {number}")
+            await said_and_heard(ada, bob, "after")
+
+    asyncio.run(talk())
+    eventually(lambda: whole(services.instances["chat-1"]), BACK)

@@ -19,6 +19,9 @@ HALF_MADE = 55  # its FileMissingError: of archive.info and backup.info one is t
 STOPPED = 62  # its StopError: somebody said `pgbackrest stop`
 INFO_SECONDS = 60
 CHECK_SECONDS = 60
+# sh knows no pipefail, and what cannot be read whole must not look like an empty file.
+CHECKSUM = 'part=$(mktemp) && "$0" "$@" > "$part"; code=$?; sha256sum < "$part"; rm -f "$part"; \
+exit $code'
 LONG_SECONDS = 24 * 3600.0  # backup, verify and restore take as long as the data is large
 
 
@@ -171,6 +174,18 @@ def content(context: Context, node: Node, repository: int, path: str) -> ToolRes
     return _ended(context, node, ("repo-get", f"--repo={repository}", path), INFO_SECONDS)
 
 
+def checksum(context: Context, node: Node, repository: int, path: str) -> str:
+    """The checksum of a repository's file, decrypted; "" where it cannot be read."""
+    argv = (archive.program(context), f"--stanza={archive.stanza(context)}", "repo-get")
+    ended = context.target.run_tool(
+        node,
+        ("sh", "-c", CHECKSUM, *argv, f"--repo={repository}", path),
+        env=archive.environment(context, node),
+        seconds=INFO_SECONDS,
+    )
+    return ended.stdout.strip() if ended.code == 0 else ""
+
+
 def fetch_segment(context: Context, node: Node, repository: int, segment: str, to: str) -> None:
     """Put a WAL segment out of one repository into a file. Raises OpsError where it cannot be."""
     _run(context, node, ("archive-get", f"--repo={repository}", segment, to), INFO_SECONDS)
@@ -214,7 +229,7 @@ def verification(context: Context, node: Node, repository: int) -> str:
 
     Its exit code says nothing: it is 0 over a damaged repository too (2.45).
     """
-    command = ("verify", f"--repo={repository}", "--output=text", "--job-retry=0")
+    command = ("verify", f"--repo={repository}", "--output=text", "--verbose", "--job-retry=0")
     quiet = ("--log-level-console=info", "--log-level-stderr=off")
     return _run(context, node, (*command, *quiet), LONG_SECONDS).stdout
 

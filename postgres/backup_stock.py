@@ -17,6 +17,7 @@ from postgres.timelines import Archive, Commit, Fork, parse_commits, parse_histo
 
 HISTORY = re.compile(r"^(?P<path>\S+/(?P<timeline>[0-9A-F]{8})\.history)$")
 DUMP_SECONDS = 120.0
+DAMAGED = "`skillswap-ops backup verify` says what is damaged"
 
 
 def reader(context: Context) -> Node:
@@ -55,7 +56,10 @@ def commits_of(
     def look(segment: str) -> tuple[Commit, ...]:
         path = str(folder / segment)
         context.target.run_tool(node, ("mkdir", "-p", str(folder)))
-        backup.fetch_segment(context, node, repository, segment, path)
+        try:
+            backup.fetch_segment(context, node, repository, segment, path)
+        except OpsError as error:
+            raise OpsError(error.message, DAMAGED) from error
         program = context.programs.postgres("pg_waldump", context.topology.postgres.version)
         # It ends with an error wherever the WAL of a segment ends before the segment does.
         ended = context.target.run_tool(

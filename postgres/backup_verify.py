@@ -76,9 +76,9 @@ def gaps(stock: Stock) -> Iterator[Damage]:
     if oldest is None:
         yield Damage(stock.repository, "backups", f"none leads to timeline {newest}")
         return
-    reach = stock.archive.reach(newest, oldest.wal_start)
-    if reach.missing:
-        yield Damage(stock.repository, reach.missing, "a WAL segment is missing before newer ones")
+    missing = stock.archive.run(newest, oldest.wal_start).missing
+    if missing:
+        yield Damage(stock.repository, missing, "a WAL segment is missing before newer ones")
     for each in stock.backups:
         lacks = wal.missing_between(each.wal_start, each.wal_stop, stock.archive.segments)
         if lacks:
@@ -96,11 +96,11 @@ def _differing_copies(context: Context, node: Node, number: int) -> Iterator[Dam
         *(f"backup/{stanza}/{label}/backup.manifest" for label in labels),
     ]
     for path in paths:
-        one, two = (backup.content(context, node, number, name) for name in (path, f"{path}.copy"))
-        if one.code or two.code:
-            bad = path if one.code else f"{path}.copy"
-            yield Damage(number, bad, "cannot be read; its other copy can")
-        elif one.stdout != two.stdout:
+        one, two = (backup.checksum(context, node, number, name) for name in (path, f"{path}.copy"))
+        if not one or not two:
+            bad = f"{path}.copy" if one else path
+            yield Damage(number, bad, "cannot be read, and its other copy can")
+        elif one != two:
             yield Damage(number, path, "differs from its copy: one of the two is damaged")
 
 

@@ -8,7 +8,7 @@ server may have fewer slots than its primary once had, and a hot standby would w
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cluster.clock import wait_for
@@ -19,6 +19,7 @@ from postgres import archive, names
 from postgres.client import Connection, session, value
 
 REPLAY_SECONDS = 24 * 3600.0
+START_SECONDS = 60
 STOP_SECONDS = 120
 NOT_RUNNING = 3  # pg_ctl status: https://www.postgresql.org/docs/15/app-pg-ctl.html
 SOCKET_BYTES = 107  # the kernel's limit of a socket's path
@@ -85,8 +86,13 @@ def restore_command(context: Context, node: Node, data: Path, repository: int) -
 
 
 def start(context: Context, instance: Instance) -> None:
-    """Start it without waiting for anything."""
-    _ctl(context, instance, "start", "-W", "-l", str(instance.log))
+    """Start it; whether replay got anywhere is for the `wait_…` functions to say.
+
+    pg_ctl's own opinion does not count: a server that stops at its target has not failed to start.
+    """
+    argv = (_program(context, "pg_ctl"), "-s", "-D", str(instance.data), "-w")
+    argv += ("-t", str(START_SECONDS), "-l", str(instance.log), "start")
+    context.target.run_tool(instance.node, argv, seconds=START_SECONDS + 10)
 
 
 def stop(context: Context, instance: Instance, mode: str = "fast") -> None:
@@ -127,7 +133,8 @@ def wait_promoted(context: Context, instance: Instance) -> datetime | None:
             with superuser(instance) as connection:
                 if value(connection, "SELECT pg_is_in_recovery()"):
                     return False
-                found.append(value(connection, "SELECT pg_last_xact_replay_timestamp()"))
+                at = value(connection, "SELECT pg_last_xact_replay_timestamp()")
+                found.append(at.astimezone(UTC) if at else None)
                 return True
         except UnreachableError:
             if not is_running(context, instance):

@@ -9,7 +9,7 @@ from cluster.context import Context
 from cluster.errors import InvalidInputError, OpsError, RefusedError
 from cluster.inventory import Node
 from postgres import backup, instance
-from postgres.backup_stock import close_wal, reader, stocks
+from postgres.backup_stock import DAMAGED, close_wal, reader, stocks
 from postgres.instance import Instance
 from postgres.restore_points import points
 from postgres.restore_target import Plan, choose, windows
@@ -89,21 +89,21 @@ def fill(context: Context, made: Instance, plan: Plan, say: Say, *, action: str)
     node, data = made.node, str(made.data)
     say(f"postgres: restoring {plan.backup.label} from repository {plan.repository}")
     _run(context, node, "mkdir", "-p", "-m", "700", data)
-    backup.restore(
-        context,
-        node,
-        (
-            f"--repo={plan.repository}",
-            f"--set={plan.backup.label}",
-            f"--pg1-path={data}",
-            f"--lock-path={made.folder / 'lock'}",
-            f"--type={plan.kind}",
-            f"--target={plan.value}",
-            f"--target-timeline={plan.timeline}",
-            f"--target-action={action}",
-            "--archive-mode=off",
-        ),
+    options = (
+        f"--repo={plan.repository}",
+        f"--set={plan.backup.label}",
+        f"--pg1-path={data}",
+        f"--lock-path={made.folder / 'lock'}",
+        f"--type={plan.kind}",
+        f"--target={plan.value}",
+        f"--target-timeline={plan.timeline}",
+        f"--target-action={action}",
+        "--archive-mode=off",
     )
+    try:
+        backup.restore(context, node, options)
+    except OpsError as error:
+        raise OpsError(error.message, DAMAGED) from error
     fetch = instance.restore_command(context, node, made.data, plan.repository)
     instance.configure(context, made, {"restore_command": fetch})
     say(f"postgres: replaying WAL to {plan.value} on timeline {plan.timeline}")

@@ -100,7 +100,7 @@ def possible(stocks: Sequence[Stock]) -> str:
         ]
         if stock.backups and stock.archive.timelines:
             newest = stock.archive.timelines[-1]
-            end = stock.archive.reach(newest, stock.backups[-1].wal_start).end
+            end = stock.archive.run(newest, stock.backups[-1].wal_start).end
             first = wal.lsn_text(stock.backups[0].lsn_stop)
             words.append(f"LSN {first} to {wal.lsn_text(end)} (repository {stock.repository})")
     return ", ".join(words) or "nothing, for there is no finished backup with its WAL"
@@ -153,7 +153,7 @@ def _by_place(target: Target, stock: Stock, place: int, on: int | None = None) -
     start = stock.backups[0].wal_start
     for timeline in reversed(archive.timelines):
         passes = on is None or archive.follows(timeline, on, place)
-        if passes and place < archive.reach(timeline, _start_for(stock, timeline, start)).end:
+        if passes and place < archive.run(timeline, _start_for(stock, timeline, start)).end:
             kind: Literal["lsn", "name"] = "lsn" if target.lsn else "name"
             value = target.lsn or target.name
             return _plan(stock, timeline, kind, value, None, place)

@@ -45,11 +45,20 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Reach:
-    """How far replay gets: to the byte `end`, the last commit before it, and why it ends there.
+class Run:
+    """Segments that follow each other, to the byte `end`; `missing` is the one before newer ones.
 
-    `missing` is the first segment that is not there; `last` None where no commit was found.
+    `missing` is "" where the WAL ends there, without a gap.
     """
+
+    names: tuple[str, ...]
+    end: int
+    missing: str
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far replay gets: to the byte `end`; the last commit before it; as `Run`, why there."""
 
     end: int
     last: Commit | None
@@ -88,6 +97,11 @@ class Archive:
 
     def reach(self, timeline: int, start: str) -> Reach:
         """How far replay gets from segment `start` along the way to a timeline."""
+        run = self.run(timeline, start)
+        return Reach(run.end, self._last(list(run.names)), run.missing)
+
+    def run(self, timeline: int, start: str) -> Run:
+        """The segments from `start` on along the way to a timeline; reads none of them."""
         number = wal.begins_at(start) // wal.SEGMENT_BYTES
         got: list[str] = []
         while True:
@@ -97,7 +111,7 @@ class Archive:
             got.append(name)
             number += 1
         end = number * wal.SEGMENT_BYTES
-        return Reach(end, self._last(got), "" if self._is_end(timeline, number) else name)
+        return Run(tuple(got), end, "" if self._is_end(timeline, number) else name)
 
     def first(self, timeline: int) -> Commit | None:
         """The first commit that was made on a timeline itself."""

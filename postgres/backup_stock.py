@@ -55,19 +55,17 @@ def commits_of(
     @cache
     def look(segment: str) -> tuple[Commit, ...]:
         path = str(folder / segment)
-        context.target.run_tool(node, ("mkdir", "-p", str(folder)))
+        program = context.programs.postgres("pg_waldump", context.topology.postgres.version)
         try:
             backup.fetch_segment(context, node, repository, segment, path)
         except OpsError as error:
             raise OpsError(error.message, DAMAGED) from error
-        program = context.programs.postgres("pg_waldump", context.topology.postgres.version)
-        # It ends with an error wherever the WAL of a segment ends before the segment does.
-        ended = context.target.run_tool(
-            node, (program, "--rmgr=Transaction", path), env={"TZ": "UTC"}, seconds=DUMP_SECONDS
-        )
-        context.target.run_tool(node, ("rm", "-f", path))
-        return parse_commits(ended.stdout)
+        # pg_waldump ends with an error wherever the WAL of a segment ends before the segment does.
+        script = 'TZ=UTC "$0" --rmgr=Transaction "$1"; rm -f "$1"'
+        argv = ("sh", "-c", script, program, path)
+        return parse_commits(context.target.run_tool(node, argv, seconds=DUMP_SECONDS).stdout)
 
+    context.target.run_tool(node, ("mkdir", "-p", str(folder)))
     return look
 
 
@@ -125,13 +123,20 @@ def _newest_database(listing: str) -> str:
 
 
 def _forks(context: Context, node: Node, number: int, lines: list[str]) -> dict[int, Fork]:
-    forks = {}
-    for line in lines:
-        if found := HISTORY.match(line):
-            path = f"archive/{archive.stanza(context)}/{found['path']}"
-            ended = backup.content(context, node, number, path)
-            fork = parse_history(ended.stdout) if ended.code == 0 else None
-            if fork is None:
-                raise OpsError(f"repository {number}: {found['path']} cannot be read")
-            forks[int(found["timeline"], 16)] = fork
+    """Newest first: a history tells of all ancestors, so that few need be read."""
+    paths = {
+        int(found["timeline"], 16): found["path"]
+        for line in lines
+        if (found := HISTORY.match(line))
+    }
+    forks: dict[int, Fork] = {}
+    for timeline in sorted(paths, reverse=True):
+        if timeline in forks:
+            continue
+        path = f"archive/{archive.stanza(context)}/{paths[timeline]}"
+        ended = backup.content(context, node, number, path)
+        found = parse_history(ended.stdout, timeline) if ended.code == 0 else {}
+        if timeline not in found:
+            raise OpsError(f"repository {number}: {paths[timeline]} cannot be read", DAMAGED)
+        forks.update(found)
     return forks

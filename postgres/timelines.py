@@ -186,8 +186,11 @@ def parse_commits(text: str) -> tuple[Commit, ...]:
     )
 
 
-def parse_history(text: str) -> Fork | None:
-    """A timeline's history file: a line an ancestor, the last one is the parent."""
-    lines = [line.split() for line in text.splitlines() if line.strip()]
-    rows = [words for words in lines if words[0].isdigit() and len(words) > 1]
-    return Fork(int(rows[-1][0]), wal.lsn(rows[-1][1])) if rows else None
+def parse_history(text: str, timeline: int) -> dict[int, Fork]:
+    """A timeline's history file: a line an ancestor, oldest first; where each one was left."""
+    words = [line.split() for line in text.splitlines()]
+    rows = [(int(row[0]), wal.lsn(row[1])) for row in words if len(row) > 1 and row[0].isdigit()]
+    children = [number for number, _ in rows[1:]] + [timeline]
+    return {
+        child: Fork(parent, place) for child, (parent, place) in zip(children, rows, strict=False)
+    }

@@ -141,9 +141,12 @@ def test_commits_of_a_dump() -> None:
     assert second.at == datetime(2026, 11, 25, 23, 52, 9, tzinfo=UTC)
 
 
-def test_the_last_line_of_a_history_is_the_parent() -> None:
-    assert parse_history(HISTORY) == Fork(2, wal.lsn("0/7000000"))
-    assert parse_history("no history") is None
+def test_a_history_tells_where_each_ancestor_was_left() -> None:
+    assert parse_history(HISTORY, 5) == {
+        2: Fork(1, wal.lsn("0/5000060")),
+        5: Fork(2, wal.lsn("0/7000000")),
+    }
+    assert parse_history("no history", 5) == {}
 
 
 @given(st.integers(0, 2**60), st.integers(1, 2**31))

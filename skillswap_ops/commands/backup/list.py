@@ -59,11 +59,10 @@ def list_backups(selection: Selection, *, engines: tuple[str, ...]) -> None:
 def print_backups(backups: "Sequence[Backup]") -> None:
     """A line a backup."""
     console.print_table(
-        ("engine", "backup", "kind", "ended (UTC)", ">s", ">data", ">stored", ">repo", "state"),
+        ("engine", "backup", "kind", "ended (UTC)", ">stored", ">repo", "state"),
         [
             (
                 each.engine, each.label, str(each.kind), f"{each.stopped:%Y-%m-%d %H:%M:%S}",
-                f"{(each.stopped - each.started).total_seconds():.0f}", size(each.bytes_total),
                 size(each.bytes_stored), str(each.repository), each.problem or "good",
             )
             for each in backups

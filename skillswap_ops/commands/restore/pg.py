@@ -98,6 +98,10 @@ def _show(selection: Selection, done: "Restored") -> None:
         }
         console.print_json(record)
         return
-    reached = f"its last commit is of {done.reached.isoformat()}" if done.reached else "no commit"
+    reached = (
+        f"its last commit is of {done.reached.isoformat()}"
+        if done.reached
+        else "nothing was committed between the backup and the target"
+    )
     click.echo(f"{done.engine}: restored from {done.label} in {done.seconds:.1f} s; {reached}")
     click.echo(done.how)

@@ -135,8 +135,8 @@ def _forks(context: Context, node: Node, number: int, lines: list[str]) -> dict[
             continue
         path = f"archive/{archive.stanza(context)}/{paths[timeline]}"
         ended = backup.content(context, node, number, path)
-        found = parse_history(ended.stdout, timeline) if ended.code == 0 else {}
-        if timeline not in found:
+        known = parse_history(ended.stdout, timeline) if ended.code == 0 else {}
+        if timeline not in known:
             raise OpsError(f"repository {number}: {paths[timeline]} cannot be read", DAMAGED)
-        forks.update(found)
+        forks.update(known)
     return forks

@@ -90,8 +90,8 @@ def start(context: Context, instance: Instance) -> None:
 
     pg_ctl's own opinion does not count: a server that stops at its target has not failed to start.
     """
-    argv = (_program(context, "pg_ctl"), "-s", "-D", str(instance.data), "-w")
-    argv += ("-t", str(START_SECONDS), "-l", str(instance.log), "start")
+    patience = ("-w", "-t", str(START_SECONDS), "-l", str(instance.log))
+    argv = (_program(context, "pg_ctl"), "-s", "-D", str(instance.data), *patience, "start")
     context.target.run_tool(instance.node, argv, seconds=START_SECONDS + 10)
 
 

@@ -7,7 +7,7 @@ from functools import cache
 
 from cluster.clock import wait_for
 from cluster.context import Context
-from cluster.errors import OpsError, UnreachableError
+from cluster.errors import InvalidInputError, OpsError, UnreachableError
 from cluster.inventory import Node
 from postgres import archive, backup, patroni
 from postgres.client import superuser
@@ -30,20 +30,29 @@ def reader(context: Context) -> Node:
     return scope.founder
 
 
-def stocks(context: Context) -> tuple[Stock, ...]:
-    """Every repository. Raises OpsError where one cannot be read: its damage is not passed over."""
+def stocks(context: Context, only: int = 0) -> tuple[Stock, ...]:
+    """Every repository, or the one of that number.
+
+    Raises OpsError where one cannot be read (its damage is not passed over), InvalidInputError
+    where there is none of that number.
+    """
     node = reader(context)
+    numbers = range(1, len(context.topology.archive.repositories) + 1)
+    if only and only not in numbers:
+        raise InvalidInputError(f"there is no repository {only}", f"there are {len(numbers)}")
+    wanted = [only] if only else list(numbers)
     found = backup.repositories(context, node)
     for each in found.each:
-        if each.message not in {"ok", "no valid backups", "missing stanza path"}:
+        if each.number in wanted and each.message not in {
+            "ok",
+            "no valid backups",
+            "missing stanza path",
+        }:
             raise OpsError(
                 f"repository {each.number} cannot be read: {each.message}",
                 "look at it with `skillswap-ops backup verify`",
             )
-    return tuple(
-        _stock(context, node, number, found)
-        for number, _ in enumerate(context.topology.archive.repositories, start=1)
-    )
+    return tuple(_stock(context, node, number, found) for number in wanted)
 
 
 def commits_of(

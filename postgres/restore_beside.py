@@ -18,23 +18,32 @@ MARK = "restore.json"
 ACTION_BESIDE = "promote"
 
 
-def plan(context: Context, target: Target, say: Say) -> Plan:
+def plan(context: Context, target: Target, say: Say, repository: int = 0) -> Plan:
     """Decide where a restore begins and ends; what is not archived yet is archived now.
+
+    `repository`: from this one alone (0: the first that can).
 
     Raises InvalidInputError with the possible range where the target cannot be reached.
     """
-    found = stocks(context)
+    found = stocks(context, repository)
     last = max((window.last for stock in found for window in windows(stock)), default=None)
     beyond = target.time is not None and (last is None or target.time > last)
     if beyond or target.time is None:
         say("postgres: archiving what was written until now")
         if close_wal(context):
-            found = stocks(context)
+            found = stocks(context, repository)
     return choose(target, found, points(context))
 
 
 def beside(
-    context: Context, target: Target, folder: Path, say: Say, *, address: str = "", port: int = 0
+    context: Context,
+    target: Target,
+    folder: Path,
+    say: Say,
+    *,
+    address: str = "",
+    port: int = 0,
+    repository: int = 0,
 ) -> Restored:
     """Restore into an empty folder that the servers' user owns; the server is stopped again.
 
@@ -44,7 +53,7 @@ def beside(
     node = reader(context)
     made = at(node, folder, address=address, port=port)
     instance.check_socket(made)
-    chosen = plan(context, target, say)
+    chosen = plan(context, target, say, repository)
     _clear(context, made)
     instance.put(context, node, folder / MARK, json.dumps({"to": str(target), "done": False}))
     fill(context, made, chosen, say, action=ACTION_BESIDE)

@@ -42,14 +42,16 @@ ROOM = 1.2  # of the backup's size: WAL that is replayed comes on top of it
 ARCHIVE_SECONDS = 120.0
 
 
-def in_place(context: Context, target: Target, say: Say) -> Restored:
+def in_place(context: Context, target: Target, say: Say, repository: int = 0) -> Restored:
     """Put the cluster back to the target, or go on with what was cut off.
+
+    `repository`: from this one alone (0: the first that can).
 
     The caller holds the cluster's lock. Raises InvalidInputError for a target that cannot be
     reached, RefusedError where another restore is half done or there is no room.
     """
     began = context.clock.monotonic()
-    state = _begin(context, target, say)
+    state = _begin(context, target, say, repository)
     stages: Mapping[Phase, Callable[[Context, Restoring, Say], Restoring]] = {
         Phase.STOP: _stop,
         Phase.PROMOTE: _promote,
@@ -73,22 +75,22 @@ def in_place(context: Context, target: Target, say: Say) -> Restored:
     )
 
 
-def _begin(context: Context, target: Target, say: Say) -> Restoring:
+def _begin(context: Context, target: Target, say: Say, repository: int) -> Restoring:
     state = restore_state.load(context.layout)
     if state is not None and state.phase.touched:
         if state.to != str(target):
             restore_state.refuse_half_done(context.layout)
         say(f"postgres: going on with the restore that was cut off at {state.phase}")
         return state
-    return _prepare(context, target, say)
+    return _prepare(context, target, say, repository)
 
 
-def _prepare(context: Context, target: Target, say: Say) -> Restoring:
+def _prepare(context: Context, target: Target, say: Say, repository: int) -> Restoring:
     """Restore and replay beside the running cluster, which feels nothing of it."""
     made = _private(context)
     if backup_stock.close_wal(context):  # what was written until now stays within reach
         say("postgres: what was written until now is archived")
-    plan = restore_beside.plan(context, target, say)
+    plan = restore_beside.plan(context, target, say, repository)
     _clean(context, made)
     _check_room(made.folder.parent, plan.backup.bytes_total)
     state = Restoring(

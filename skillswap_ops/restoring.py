@@ -17,19 +17,29 @@ from skillswap_ops.wiring import LocalContext
 
 @dataclass(frozen=True)
 class Beside:
-    """Where a restore beside the cluster goes, and where its server listens."""
+    """Where a restore beside the cluster goes, and where its server listens.
+
+    `repository`: from this one alone (0: the first that can).
+    """
 
     folder: Path
     address: str
     port: int
     start: bool
+    repository: int = 0
 
 
 def beside(context: LocalContext, target: Target, wishes: Beside, say: Say) -> Restored:
     """Restore PostgreSQL into a folder, which is made where it is not there."""
     make_folder(context, wishes.folder)
     done = postgres.restore_beside.beside(
-        context, target, wishes.folder, say, address=wishes.address, port=wishes.port
+        context,
+        target,
+        wishes.folder,
+        say,
+        address=wishes.address,
+        port=wishes.port,
+        repository=wishes.repository,
     )
     if wishes.start:
         postgres.restore_beside.start(
@@ -39,12 +49,12 @@ def beside(context: LocalContext, target: Target, wishes: Beside, say: Say) -> R
     return done
 
 
-def in_place(context: LocalContext, target: Target, say: Say) -> Restored:
+def in_place(context: LocalContext, target: Target, say: Say, repository: int = 0) -> Restored:
     """Put PostgreSQL itself back, holding the cluster's lock."""
     with exclusive(context.layout.lock, "restore pg"):
         regions.refuse_half_done(context.layout)
         ensure_supervision(context)
-        return postgres.restore_in_place.in_place(context, target, say)
+        return postgres.restore_in_place.in_place(context, target, say, repository)
 
 
 def mongo_beside(context: LocalContext, target: Target, folder: Path, say: Say) -> Restored:

@@ -11,7 +11,12 @@ from postgres.client import superuser
 from postgres.drill_checks import ArchiveAfter, ArchiveOutage
 from postgres.drills.common import drill, first_missing, streams, timings, untouched
 from postgres.drills.skips import no_archive_folder
-from postgres.faults.archive_outage import archive_outage, mode_of_archive, switch_wal
+from postgres.faults.archive_outage import (
+    archive_outage,
+    folder_number,
+    mode_of_archive,
+    switch_wal,
+)
 from postgres.scopes import Scope, primary_scope
 
 HOLD = 10.0  # seconds
@@ -66,7 +71,7 @@ def _waiting(context: Context, scope: Scope) -> str | None:
 
 def _collect(context: Context, scope: Scope, folder: Path) -> None:
     leader = patroni.leader_of(scope)
-    after = ArchiveAfter(archived=backup.archived(context, leader))
+    after = ArchiveAfter(archived=backup.archived(context, leader, folder_number(context)))
     (folder / drill_checks.ARCHIVE_FILE).write_text(after.model_dump_json(indent=2), "utf-8")
 
 

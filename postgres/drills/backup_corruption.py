@@ -15,6 +15,7 @@ from postgres.client import superuser, value
 from postgres.drill_checks import Corruption
 from postgres.drills.common import drill, streams, timings, untouched
 from postgres.drills.skips import no_archive_folder
+from postgres.faults.archive_outage import folder_number
 from postgres.faults.flipped_byte import UNFLIP, flipped_bundle, flipped_segment, unflip
 from postgres.scopes import primary_scope
 
@@ -72,7 +73,13 @@ def _refusal(context: Context, place: str) -> str:
     scratch = context.layout.run(leader) / SCRATCH
     context.target.run_tool(leader, ("mkdir", "-p", "-m", "700", str(scratch)))
     try:
-        restore_beside.beside(context, Target(lsn=place), scratch, lambda _: None)
+        restore_beside.beside(
+            context,
+            Target(lsn=place),
+            scratch,
+            lambda _: None,
+            repository=folder_number(context),
+        )
     except OpsError as error:
         return error.message
     finally:

@@ -67,6 +67,14 @@ def folder_repository(context: Context) -> str | None:
     return None
 
 
+def folder_number(context: Context) -> int:
+    """The number of that repository, as pgBackRest counts; 1 where there is none."""
+    for number, repository in enumerate(context.topology.archive.repositories, start=1):
+        if isinstance(repository, FolderRepository):
+            return number
+    return 1
+
+
 def archive_outage(context: Context, scope: Scope, mode: str, seen: Seen, _random: Random) -> Fault:
     """The fault, as whoever leads feels it. Raises InconclusiveError where nobody does."""
     folder = folder_repository(context)

@@ -11,7 +11,7 @@ from cluster.inventory import Node
 from cluster.target import Hit
 from postgres import archive, backup
 from postgres.faults import who
-from postgres.faults.archive_outage import folder_repository, switch_wal
+from postgres.faults.archive_outage import folder_number, folder_repository, switch_wal
 from postgres.scopes import Scope
 
 UNFLIP = "byte back"
@@ -100,7 +100,7 @@ def _in_one_of(context: Context, node: Node, folder: str, name: str, random: Ran
 
 
 def _full(context: Context, node: Node) -> str:
-    found = backup.repositories(context, node).full
+    found = backup.repositories(context, node).full_in(folder_number(context))
     if found is None:
         raise InconclusiveError("there is no full backup to damage")
     return found.label

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     help="Restore beside the cluster, into this empty or new folder.",
 )
 @click.option("--in-place", is_flag=True, help="Put the cluster itself back: all members re-made.")
+@click.option(
+    "--repository",
+    type=click.IntRange(1, 4),
+    help="From this one alone, where another is damaged.  [default: the first that can]",
+)
 @click.option("--start", is_flag=True, help="With --into: start it, to look at it.")
 @click.option("--address", default="", help="With --into: listen here too, beside the socket.")
 @click.option("--port", type=click.IntRange(1, 65535), default=5432, show_default=True)
@@ -32,6 +37,7 @@ def pg(
     to: str,
     into: Path | None,
     in_place: bool,
+    repository: int | None,
     start: bool,
     address: str,
     port: int,
@@ -66,7 +72,7 @@ def pg(
     context = local_context(selection, must_exist=True)
     if into is not None:
         folder = into.absolute()
-        wishes = restoring.Beside(folder, address, port, start=start)
+        wishes = restoring.Beside(folder, address, port, start=start, repository=repository or 0)
         _show(selection, restoring.beside(context, target, wishes, console.say))
         return
     confirm(
@@ -74,7 +80,7 @@ def pg(
         "written since is gone from it, and all members are made anew. Go on?",
         yes=yes,
     )
-    _show(selection, restoring.in_place(context, target, console.say))
+    _show(selection, restoring.in_place(context, target, console.say, repository or 0))
 
 
 def _check_address(address: str) -> None:

@@ -81,6 +81,9 @@ class Sla(Model):
 
     mongo: MongoSla = Field(MongoSla(), description="of every MongoDB segment")
     postgres: PostgresSla = Field(PostgresSla(), description="of the payments")
+    restore_proof: int = Field(
+        31, ge=1, le=3660, description="days within which a restore is proved (`backup prove`)"
+    )
 
 
 class ReplicaSet(Model):

@@ -158,14 +158,14 @@ def wait_stopped_at_target(context: Context, instance: Instance) -> None:
         raise _ended(context, instance)
 
 
-def superuser(instance: Instance) -> AbstractContextManager[Connection]:
+def superuser(instance: Instance, database: str = "postgres") -> AbstractContextManager[Connection]:
     """A superuser's connection by its socket, which nobody else can enter."""
     return session(
         host=str(instance.socket),
         port=instance.port,
         user=names.SUPERUSER,
         password="",
-        database="postgres",
+        database=database,
     )
 
 

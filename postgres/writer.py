@@ -52,6 +52,11 @@ class LedgerTable:
         self._table = ""
         self._host: dict[str, str] = {}
 
+    @property
+    def table(self) -> tuple[str, str]:
+        """The run's schema and table; known once it is prepared."""
+        return SCHEMA, self._table
+
     def prepare(self, run: str) -> None:
         """Make the run's table, known to the synchronous standby. Chooses who is written to."""
         self._table = f"run_{run}_{self._path.label}"

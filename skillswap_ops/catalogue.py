@@ -5,13 +5,19 @@ import postgres.drills
 from cluster.drill.checkers.rounds import ROUNDS, every_round
 from cluster.drill.contracts import DrillSpec
 from cluster.drill.judge import Check
-from skillswap_ops import service_drills
+from skillswap_ops import restore_drills, service_drills
 from skillswap_ops.soak import SOAK
 
 
 def all_drills() -> tuple[DrillSpec, ...]:
     """The catalogue."""
-    return (*mongo.drills.DRILLS, *postgres.drills.DRILLS, *service_drills.DRILLS, SOAK)
+    return (
+        *mongo.drills.DRILLS,
+        *postgres.drills.DRILLS,
+        *service_drills.DRILLS,
+        *restore_drills.DRILLS,
+        SOAK,
+    )
 
 
 def all_checks() -> dict[str, Check]:
@@ -20,5 +26,6 @@ def all_checks() -> dict[str, Check]:
         **mongo.drills.CHECKS,
         **postgres.drills.CHECKS,
         **service_drills.CHECKS,
+        **restore_drills.CHECKS,
         ROUNDS: every_round,
     }

@@ -6,6 +6,7 @@ from cluster.context import Context
 from cluster.drill.contracts import Healer
 from cluster.faults import healers as generic
 from skillswap_ops.engines import all_servers
+from skillswap_ops.one_instant import RESTORE_BOTH, restore_both
 
 
 def all_healers(context: Context) -> dict[str, Healer]:
@@ -13,5 +14,6 @@ def all_healers(context: Context) -> dict[str, Healer]:
     return {
         **mongo.drills.healers(context),
         **postgres.drills.healers(context),
+        RESTORE_BOTH: restore_both(context),
         **generic.healers(context.target, all_servers(context)),
     }

@@ -12,10 +12,14 @@ QUARTER = 92  # days: the longest quarter, so that the first of each is in time
 
 @dataclass(frozen=True)
 class Wanted:
-    """A drill that is to be run regularly; `note` says what stands in the way here, if anything."""
+    """A drill that is to be run regularly; `note` says what stands in the way here, if anything.
+
+    `days` is how long a run of it counts, where that is not the same for all.
+    """
 
     drill: str
     note: str = ""
+    days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def _due(wanted: Wanted, runs: Sequence[PastRun], now: datetime, days: int) -> D
             wanted.drill, None, None, "", len(runs), now.date(), overdue=True, note=wanted.note
         )
     last = runs[conclusive[-1]]
-    until = last.began.date() + timedelta(days=days)
+    until = last.began.date() + timedelta(days=days if wanted.days is None else wanted.days)
     return Due(
         drill=wanted.drill,
         last=last.began,

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from cluster.context import Context
 from cluster.errors import InvalidInputError, OpsError, RefusedError
 from cluster.files import write_atomic
 from cluster.inventory import Node, address
+from cluster.target import ToolResult
 from mongo import nodes
 from mongo.backup import settings
 from mongo.backup.planning import Plan, SetPlan
@@ -143,7 +144,6 @@ def _each(context: Context, jobs: Mapping[str, Job]) -> dict[str, Outcome]:
 
 def _recover(context: Context, job: Job) -> Outcome:
     """One set, in a process of the servers' user, which dies with this one."""
-    node = _first(context, job.replica_set)
     own = owner(context)
     folder = Path(job.folder)
     if not folder.exists():
@@ -153,15 +153,12 @@ def _recover(context: Context, job: Job) -> Outcome:
     for name, content in ((KEYFILE, text), (JOB, job.model_dump_json())):
         write_atomic(folder / name, content, mode=0o600, owner=own.uid)
     place = settings.place(context)
-    ended = context.target.run_tool(
-        node,
-        (sys.executable, "-m", "mongo.backup.recover", str(folder / JOB)),
-        env={
-            PLACE: place.model_dump_json(),
-            KEYFILE_TEXT: text,
-            "PYTHONPATH": ":".join(path for path in sys.path if path),
-        },
-        seconds=SECONDS,
+    ended = run(
+        context,
+        job.replica_set,
+        ("mongo.backup.recover", str(folder / JOB)),
+        {PLACE: place.model_dump_json(), KEYFILE_TEXT: text},
+        SECONDS,
     )
     if ended.code:
         said = ended.stderr.strip().splitlines() or [f"it ended with code {ended.code}"]
@@ -170,6 +167,22 @@ def _recover(context: Context, job: Job) -> Outcome:
         return Outcome.model_validate_json(ended.stdout)
     except ValidationError as error:
         raise OpsError(f"{job.replica_set} was not restored: {ended.stdout[:200]}") from error
+
+
+def run(
+    context: Context,
+    replica_set: str,
+    module: Sequence[str],
+    env: Mapping[str, str],
+    seconds: float,
+) -> ToolResult:
+    """Run a module of ours as the servers' user; its secrets are in its environment."""
+    return context.target.run_tool(
+        _first(context, replica_set),
+        (sys.executable, "-m", *module),
+        env={**env, "PYTHONPATH": ":".join(path for path in sys.path if path)},
+        seconds=seconds,
+    )
 
 
 def _first(context: Context, replica_set: str) -> Node:

@@ -4,6 +4,7 @@ import click
 
 from skillswap_ops.commands.backup.keep import expire, mark, verify
 from skillswap_ops.commands.backup.list import list_backups
+from skillswap_ops.commands.backup.prove import prove
 from skillswap_ops.commands.backup.run import run
 
 
@@ -16,9 +17,10 @@ def command() -> None:
       skillswap-ops backup run --kind full
       skillswap-ops backup list postgres
       skillswap-ops backup verify
+      skillswap-ops backup prove
       skillswap-ops backup mark before-migration-12
     """
 
 
-for each in (run, list_backups, verify, expire, mark):
+for each in (run, list_backups, verify, prove, expire, mark):
     command.add_command(each)

@@ -8,6 +8,8 @@ from skillswap_ops import console
 from skillswap_ops.commands.drill.names import tag_option
 from skillswap_ops.options import Selection, selects_cluster
 
+PROOF_TAG = "proof"
+
 
 @click.command("due")
 @tag_option
@@ -20,7 +22,10 @@ from skillswap_ops.options import Selection, selects_cluster
 )
 @selects_cluster
 def due(selection: Selection, *, tags: tuple[str, ...], days: int) -> None:
-    """Say when each drill must be run again; default: the failover tests tagged quarterly.
+    """Say when each drill must be run again; default: those tagged quarterly, and the proof.
+
+    The proof that backups can be restored (`backup prove`) counts for `sla.restore_proof` days of
+    the topology, whatever --days says.
 
     A run counts that has shown something, a pass or a fail; one that was inconclusive does not. A
     drill that this topology has nothing for is left out, one that this machine or user cannot do
@@ -35,10 +40,13 @@ def due(selection: Selection, *, tags: tuple[str, ...], days: int) -> None:
     from skillswap_ops.drilling import tagged, why_skipped
     from skillswap_ops.wiring import local_context
 
-    specs = tagged(tags or ("quarterly",))
+    specs = tagged(tags or ("quarterly", PROOF_TAG))
     context = local_context(selection, must_exist=True)
+    proof = context.topology.sla.restore_proof
     wanted = [
-        Wanted(spec.name, why_skipped(context, spec)) for spec in specs if not spec.skip(context)
+        Wanted(spec.name, why_skipped(context, spec), proof if PROOF_TAG in spec.tags else None)
+        for spec in specs
+        if not spec.skip(context)
     ]
     now = datetime.now(UTC)
     found = due_of(wanted, past_runs(context, console.say), now, days)

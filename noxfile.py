@@ -78,6 +78,12 @@ def exhaustive(session: nox.Session) -> None:
 
 
 @nox.session
+def exhaustive(session: nox.Session) -> None:
+    """Proofs repeated many times, at many moments; only when asked for by name."""
+    _pytest(session, "tests", "-m", "exhaustive")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Benchmarks, side by side; only when asked for by name."""
     _pytest(session, "tests/benchmarks", "-s")

@@ -11,15 +11,13 @@ from mongo.backup import restoring
 from mongo.backup.recover.look import IDS
 from mongo.backup.recover.model import KEYFILE_TEXT
 from mongo.credentials import keyfile
-from mongo.writer import SegmentStore
 
 SECONDS = 600.0
 
 
-def ids(context: Context, folder: Path, replica_set: str, store: SegmentStore) -> OpIds:
-    """The operations that a stream's collection holds in a set's copy. Raises OpsError."""
+def ids(context: Context, folder: Path, replica_set: str, database: str, collection: str) -> OpIds:
+    """The whole numbers among the ids that a collection has in a set's copy. Raises OpsError."""
     own = folder / replica_set
-    database, collection = store.namespace
     ended = restoring.run(
         context,
         replica_set,

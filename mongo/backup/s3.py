@@ -137,3 +137,6 @@ class _KeptOpen:
     def tell(self) -> int:
         """The place in it."""
         return self._file.tell()
+
+    def close(self) -> None:
+        """Nothing: whoever opened it closes it."""

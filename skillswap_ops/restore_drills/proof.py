@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-import mongo.backup.looking
 import mongo.drills.common as mongo_common
 import postgres.drills.common as postgres_common
 from cluster.backup.contracts import BackupEngine, BackupKind, Restored, Target
@@ -33,6 +32,7 @@ from cluster.errors import OpsError
 from cluster.target import Hit
 from mongo import live, nodes
 from mongo.backup.engine import ENGINE as MONGO
+from mongo.backup.looking import ids
 from mongo.faults.destroyed_data import PitrTarget, instant
 from mongo.writer import SegmentStore
 from postgres import restore_beside, wholeness
@@ -174,7 +174,7 @@ def _restore(
 
 def _read_mongo(context: Context, streams: Sequence[Stream], beside: Path) -> Copies:
     return {
-        stream.name: mongo.backup.looking.ids(context, beside, stream.group, stream.store)
+        stream.name: ids(context, beside, stream.group, *stream.store.namespace)
         for stream in streams
         if isinstance(stream.store, SegmentStore)
     }
@@ -193,7 +193,7 @@ def _read_postgres(context: Context, streams: Sequence[Stream], beside: Path) ->
 
 
 def _place(context: Context, engine: str) -> Path:
-    """A folder of the servers' user, short enough for a socket; what a killed proof left is gone."""
+    """A folder of the servers' user, short enough for a socket; a killed proof's is removed."""
     node = nodes.config_servers(context).nodes[0]
     beside = context.layout.run(node) / f"{BESIDE}-{engine}"
     _remove(context, engine, beside)

@@ -22,6 +22,10 @@ from mongo.nodes import SetNodes
 Document = Mapping[str, Any]
 
 
+OPLOG_READER = "oplogReader"
+Privileges = frozenset[tuple[str, str, str]]  # database, collection, action
+
+
 @dataclass(frozen=True, order=True)
 class Role:
     """A role in a database."""
@@ -62,21 +66,34 @@ def _archiver(context: Context) -> tuple[User, ...]:
     """
     if not context.topology.mongo.backup.enabled:
         return ()
-    return (User(login(context, ARCHIVER), frozenset({Role("read", "local")})),)
+    return (User(login(context, ARCHIVER), frozenset({Role(OPLOG_READER, "admin")})),)
+
+
+def _roles(context: Context) -> dict[str, Privileges]:
+    """The roles of our own that users have, with what each may do."""
+    if not context.topology.mongo.backup.enabled:
+        return {}
+    oplog = frozenset({("local", "oplog.rs", "find"), ("local", "system.replset", "find")})
+    return {OPLOG_READER: oplog}
 
 
 def step(context: Context, replica_set: SetNodes) -> Step:
     """The set's users exist, with the passwords and roles that they should have."""
     users = cluster_users(context) if replica_set.holds_config else shard_users(context)
+    roles = _roles(context)
     names = ", ".join(user.login.user for user in users)
 
     def check() -> Finding:
         with set_client(replica_set, internal(context), seconds=QUICK_SECONDS) as client:
-            faults = shortcomings(users, _stored(client))
+            faults = {**wrong_roles(roles, _stored_roles(client))}
+            faults |= shortcomings(users, _stored(client))
         return todo("; ".join(faults.values())) if faults else done(f"{names} as they should be")
 
     def act() -> None:
         with set_client(replica_set, internal(context)) as client:
+            known = _stored_roles(client)
+            for name in wrong_roles(roles, known):
+                _put_role(client, name, roles[name], exists=name in known)
             stored = _stored(client)
             for user in users:
                 if user.login.user in shortcomings(users, stored):
@@ -130,6 +147,44 @@ def matches(password: str, credential: Document) -> bool:
     client_key = hmac.digest(salted, b"Client Key", "sha256")
     return hmac.compare_digest(
         hashlib.sha256(client_key).digest(), b64decode(credential["storedKey"])
+    )
+
+
+def wrong_roles(
+    wanted: Mapping[str, Privileges], stored: Mapping[str, Privileges]
+) -> dict[str, str]:
+    """What is wrong with the roles of our own, by name; `stored` are those that there are."""
+    return {
+        name: f"role {name} may do something else" if name in stored else f"no role {name}"
+        for name, privileges in wanted.items()
+        if stored.get(name) != privileges
+    }
+
+
+def _stored_roles(client: Client) -> dict[str, Privileges]:
+    answer = client.admin.command({"rolesInfo": 1, "showPrivileges": True})
+    return {
+        role["role"]: frozenset(
+            (each["resource"].get("db", ""), each["resource"].get("collection", ""), action)
+            for each in role["privileges"]
+            for action in each["actions"]
+        )
+        for role in answer["roles"]
+    }
+
+
+def _put_role(client: Client, name: str, privileges: Privileges, *, exists: bool) -> None:
+    documents = [
+        {"resource": {"db": database, "collection": collection}, "actions": [action]}
+        for database, collection, action in sorted(privileges)
+    ]
+    client.admin.command(
+        {
+            "updateRole" if exists else "createRole": name,
+            "privileges": documents,
+            "roles": [],
+            "writeConcern": {"w": "majority"},
+        }
     )
 
 

@@ -41,6 +41,7 @@ from mongo.nodes import SetNodes
 NAME = "mongo"
 RECENT = timedelta(minutes=5)  # the archive may be about to reach an instant so late
 ARCHIVE_SECONDS = 60.0
+BEGIN_SECONDS = 20.0
 LOCK = "mongo-backup.lock"
 IN_PLACE = "all members run on it; take a snapshot soon, so that the next restore is short"
 
@@ -62,6 +63,7 @@ class MongoBackups:
                 "the oplog archive holds what changes between two"
             )
         inplace.refuse_half_restored(context)
+        _assert_archived(context)
         with _alone(context, "backup run"):
             _release(context, say)
             storage = settings.place(context).storage()
@@ -166,6 +168,28 @@ def _refuse_without(context: Context) -> None:
         raise RefusedError(
             "this topology backs no MongoDB up", "set `mongo.backup.enabled`, and `provision`"
         )
+
+
+def _assert_archived(context: Context) -> None:
+    """Raises UnreachableError where no archive goes on from a snapshot that is taken now."""
+    wanted = set(_sets(context))
+
+    def begun() -> bool:
+        said = [archive.state(context, node) for node in nodes.archivers(context)]
+        known = {name: one for state in said if state for name, one in state.sets.items()}
+        troubles = [f"{name}: {one.trouble}" for name, one in known.items() if one.trouble]
+        behind = archive.lag(known, datetime.now(UTC))
+        if not troubles and behind > archive.LATE_SECONDS:
+            troubles = [f"it ends {behind:.0f} s ago"]
+        if troubles:
+            raise UnreachableError(troubles[0])
+        return wanted <= set(known)
+
+    try:
+        wait_for("the oplog archive", begun, seconds=BEGIN_SECONDS, every=0.2, clock=context.clock)
+    except UnreachableError as error:
+        hint = "a snapshot without it leads nowhere; see `status`, `logs archiver-1`, `provision`"
+        raise UnreachableError(error.message, hint) from error
 
 
 def _release(context: Context, say: Say) -> None:

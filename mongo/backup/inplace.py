@@ -24,6 +24,7 @@ from cluster.plan import Step, execute
 from cluster.server import Server
 from mongo import members, nodes, steps
 from mongo.backup import manifest, packing, restoring, settings
+from mongo.backup.archiver.config import STATE
 from mongo.backup.manifest import Branch, History
 from mongo.backup.planning import Plan
 from mongo.backup.restoring import Beside
@@ -141,6 +142,8 @@ def _stop(context: Context, every: Sequence[Server]) -> None:
         [server for server in every if server.node.kind not in clients],
     ):
         ask_all(group, context.target.stop)
+    for node in nodes.archivers(context):  # what it said is of another history
+        (context.layout.data(node) / STATE).unlink(missing_ok=True)
 
 
 def _replace(context: Context, beside: Beside, say: Say) -> None:

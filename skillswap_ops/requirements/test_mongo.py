@@ -10,7 +10,9 @@ from pymongo.errors import OperationFailure
 from cluster.context import Context
 from cluster.errors import RefusedError
 from cluster.inventory import Kind, Node
+from cluster.status import Health
 from mongo import members, nodes, users
+from mongo.backup.archive import LATE_SECONDS
 from mongo.client import (
     MECHANISM,
     UNAUTHORIZED,
@@ -276,3 +278,16 @@ def refuses(client: Client, order: dict[str, object], database: str = "admin") -
             raise
         return True
     return False
+
+
+# Backups
+
+
+def test_the_oplog_archive_is_well_inside_the_rpo(context: Context) -> None:
+    """TP3 §6: five minutes; what a lost cluster loses is what the archive does not have yet."""
+    if not context.topology.mongo.backup.enabled:
+        pytest.skip("mongo.backup.enabled is false")
+    [archiver] = [one for one in status(context) if one.node.kind is Kind.ARCHIVER]
+    assert archiver.health is Health.OK, archiver.detail
+    assert archiver.lag_seconds is not None
+    assert archiver.lag_seconds <= min(LATE_SECONDS, context.topology.sla.mongo.rpo)

@@ -7,12 +7,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import bson
 import pytest
+from bson.timestamp import Timestamp
+from pymongo import MongoClient
+from pymongo.client_session import ClientSession
 
 from cluster.backup.contracts import BackupKind, Target
 from cluster.clock import wait_for
@@ -24,7 +28,7 @@ from mongo.backup.slices import decode, listed, reach
 from mongo.client import node_client, set_client
 from mongo.credentials import internal
 from tests.conftest import Lab, make_lab, remove_lab
-from tests.integration.backup_lab import Load, in_copy, live, shards, whole_second
+from tests.integration.backup_lab import COLLECTION, Load, in_copy, live, shards, whole_second
 
 pytestmark = pytest.mark.servers
 NETWORK = "127.103.0.0/16"
@@ -160,6 +164,63 @@ def test_beside_the_cluster_is_what_was_acknowledged_by_then(lab: Lab, load: Loa
     refused = lab.run("restore", "mongo", "--to", text(at), "--into", str(folder), code=2)
     assert "not empty" in refused.stderr
     shutil.rmtree(folder)
+
+
+def test_prepared_transactions_end_as_they_were_decided_at_the_instant(lab: Lab) -> None:
+    """Of two over both shards, one was committed on the first shard alone by then."""
+    context = lab.context
+    lab.run("backup", "run", "mongo")
+    with ExitStack() as stack:
+        sides = []
+        for segment, name in shards(context).items():
+            replica_set = next(one for one in nodes.replica_sets(context) if one.name == name)
+            client = stack.enter_context(set_client(replica_set, internal(context)))
+            sides.append((client, segment))
+        done, open_ = prepared(sides, 10_000_001, stack), prepared(sides, 10_000_002, stack)
+        at = max(stamp for _, stamp in done)
+        end(done[0], at)
+        time.sleep(1.2)
+        instant = whole_second()
+        time.sleep(1.2)
+        end(done[1], at)
+        for side in open_:
+            end(side, max(stamp for _, stamp in open_))
+    folder = lab.home / "prepared"
+    said = lab.run("restore", "mongo", "--to", text(instant), "--into", str(folder)).stderr
+    assert "of 2 prepared transactions 1 are committed" in said
+    for segment in shards(context):
+        found = [one for one in in_copy(lab, folder, segment) if one > 10_000_000]
+        assert found == [10_000_001], segment
+    shutil.rmtree(folder)
+
+
+Side = tuple[ClientSession, Timestamp]
+
+
+def prepared(
+    sides: list[tuple[MongoClient[Any], str]], number: int, stack: ExitStack
+) -> list[Side]:
+    """One transaction over all sides, as a router would prepare it: the same session on each."""
+    made: list[Side] = []
+    first: ClientSession | None = None
+    for client, segment in sides:
+        session = stack.enter_context(client.start_session())
+        client.admin.command("ping", session=session)
+        if first is not None:
+            session._server_session.session_id = first.session_id
+        first = session
+        session.start_transaction()
+        client[segment][COLLECTION].insert_one({"_id": number}, session=session)
+        answer = client.admin.command(
+            {"prepareTransaction": 1, "writeConcern": {"w": "majority"}}, session=session
+        )
+        made.append((session, answer["prepareTimestamp"]))
+    return made
+
+
+def end(side: Side, at: Timestamp) -> None:
+    session, _ = side
+    session.client.admin.command({"commitTransaction": 1, "commitTimestamp": at}, session=session)
 
 
 def test_what_cannot_be_reached_is_refused_with_what_can(lab: Lab) -> None:

@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -87,7 +87,7 @@ class Archiver:
             before = self._states.get(name)
             state = follower.state or before
             if state is None:
-                state = SetState(last=Stamp(0, 0), covered=now() - timedelta(days=3650))
+                state = SetState(last=Stamp(0, 0), covered=datetime.fromtimestamp(0, UTC))
             self._states[name] = state.model_copy(update={"trouble": trouble})
             if trouble and (before is None or before.trouble != trouble):
                 log.warning("%s: %s", name, trouble)

@@ -68,18 +68,12 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def integration(session: nox.Session) -> None:
     """Tests on real servers, and the drills."""
-    _pytest(session, "tests/integration", "tests/drills", "-m", "not exhaustive")
+    _pytest(session, "tests/integration", "tests/drills")
 
 
 @nox.session
 def exhaustive(session: nox.Session) -> None:
     """The same tests with all their repeats: some hours; only when asked for by name."""
-    _pytest(session, "tests/integration", "tests/drills", "-m", "exhaustive")
-
-
-@nox.session
-def exhaustive(session: nox.Session) -> None:
-    """Proofs repeated many times, at many moments; only when asked for by name."""
     _pytest(session, "tests", "-m", "exhaustive")
 
 

@@ -111,11 +111,7 @@ def _simulations(topology: Topology, basis: Basis) -> Mapping[str, Callable[[], 
             for name, simulate in postgres.forecast.SIMULATIONS.items()
         },
         "chain-double-kill": partial(services.double_kill, basis.mongo),
-        "service-instance-kill": services.instance_lost,
-        "redis-loss": services.redis_lost,
-        "services-shard-offline": partial(services.shard_back, basis.mongo),
         "services-stale-pool": partial(services.planned, basis.patroni, checks),
-        "services-proxy-loss": services.proxy_lost,
     }
 
 

@@ -1,6 +1,5 @@
 """service-instance-kill."""
 
-from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -23,7 +22,6 @@ from skillswap_ops.service_drills.common import (
     shard_of,
     untouched,
 )
-from skillswap_ops.service_drills.forecast import instance_lost
 
 BETWEEN = 5.0  # seconds: the proxies have taken the first one out by then
 HELD = 10.0
@@ -38,7 +36,7 @@ def one_instance(context: Context, service: str, _seen: Seen, chance: Random) ->
 
 def _instance_kill(context: Context) -> Drill:
     promise = untouched(GOOD_WITHIN)
-    made = drill(
+    return drill(
         context,
         INSTANCE_KILL,
         group=shard_of(context, "SESSION").name,
@@ -51,7 +49,6 @@ def _instance_kill(context: Context) -> Drill:
         timings=Timings(hold=HELD, recover_within=HELD),
         checks=(IN_FLIGHT,),
     )
-    return replace(made, prediction=instance_lost().prediction)
 
 
 INSTANCE_KILL = DrillSpec(

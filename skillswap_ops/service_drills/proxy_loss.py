@@ -1,6 +1,5 @@
 """services-proxy-loss: edge-proxy-loss, seen from the users and from the services."""
 
-from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -21,7 +20,6 @@ from skillswap_ops.service_drills.common import (
     pay,
     untouched,
 )
-from skillswap_ops.service_drills.forecast import proxy_lost
 
 BETWEEN = 10.0  # seconds: whoever used the lost proxy has settled on the other by then
 HELD = 20.0
@@ -36,7 +34,7 @@ def one_web_proxy(context: Context, _seen: Seen, chance: Random) -> Fault:
 def _proxy_loss(context: Context) -> Drill:
     checks = context.topology.edge.checks
     promise = untouched(checks.inter * checks.fall + WITHIN)
-    made = drill(
+    return drill(
         context,
         PROXY_LOSS,
         group=primary_scope(context).name,
@@ -48,7 +46,6 @@ def _proxy_loss(context: Context) -> Drill:
         effect=Effect.SAME_LEADER,
         timings=Timings(hold=HELD, recover_within=HELD),
     )
-    return replace(made, prediction=proxy_lost().prediction)
 
 
 def _skip(context: Context) -> str:

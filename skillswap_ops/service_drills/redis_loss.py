@@ -1,6 +1,5 @@
 """redis-loss."""
 
-from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -19,7 +18,6 @@ from skillswap_ops.service_drills.common import (
     skills,
     untouched,
 )
-from skillswap_ops.service_drills.forecast import redis_lost
 
 HELD = 20.0
 # Until the circuit breakers are open a request waits for Redis: a second at most, five times.
@@ -34,7 +32,7 @@ def all_of_redis(context: Context, _seen: Seen, _chance: Random) -> Fault:
 
 def _redis_loss(context: Context) -> Drill:
     promise = untouched(HICCUP)
-    made = drill(
+    return drill(
         context,
         REDIS_LOSS,
         group=shard_of(context, "MESSAGE").name,
@@ -48,7 +46,6 @@ def _redis_loss(context: Context) -> Drill:
         effect=Effect.SAME_LEADER,
         timings=Timings(hold=HELD, recover_within=HELD),
     )
-    return replace(made, prediction=redis_lost().prediction)
 
 
 REDIS_LOSS = DrillSpec(

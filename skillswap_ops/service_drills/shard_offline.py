@@ -21,7 +21,6 @@ from skillswap_ops.service_drills.common import (
     skills,
     untouched,
 )
-from skillswap_ops.service_drills.forecast import shard_back
 
 
 def _shard_offline(context: Context) -> Drill:
@@ -43,11 +42,7 @@ def _shard_offline(context: Context) -> Drill:
         loses_primary=(hurt,),
     )
     left = tuple(one for one in nodes.shards(context) if one.name != hurt.name)
-    return replace(
-        made,
-        settings=partial(settings, context, left),
-        prediction=shard_back(timings).prediction,
-    )
+    return replace(made, settings=partial(settings, context, left))
 
 
 def _skip(context: Context) -> str:

@@ -17,7 +17,7 @@ from cluster.target import CanIsolate, CanKill, Hit
 from postgres import dr_failback, dr_loss, dr_promote, regions, servers
 from postgres.faults import who
 from postgres.regions import Stage
-from postgres.scopes import Scope, away_scope, dr_scope, home_scope, primary_scope
+from postgres.scopes import Scope, away_scope, home_scope, scopes
 
 REGION_BACK = "region back"
 PARTITION = "dr_link"
@@ -114,11 +114,8 @@ def _start_home(context: Context) -> None:
 
 def _members(context: Context, *, away: bool) -> tuple[Server, ...]:
     """Everything of a region's scope: Patroni, pools; of the lost one etcd too."""
-    if away:
-        scope = dr_scope(context) or away_scope(context, None)
-    else:
-        scope = primary_scope(context)
-        scope = scope if not scope.away else home_scope(context, None)
+    scope = away_scope(context, None) if away else home_scope(context, None)
+    scope = next((each for each in scopes(context) if each.name == scope.name), scope)
     nodes = scope.members
     etcd = [] if away else [servers.etcd(context, scope, node) for node in scope.etcd]
     make: tuple[Callable[..., Server], ...] = (servers.patroni, servers.pgbouncer)

@@ -28,6 +28,7 @@ def test_tp3_node_by_node() -> None:
         "config-3 eu-west-c 127.77.50.3",
         "router-1 eu-west-a 127.77.51.1",
         "router-2 eu-west-b 127.77.51.2",
+        "archiver-1 eu-west-a 127.77.52.1",
         "pg1 eu-west-a 127.77.60.1",
         "pgsync1 eu-west-b 127.77.60.2",
         "etcd-1 eu-west-a 127.77.61.1",

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from mongo import nodes
+from mongo.backup.archiver.config import ArchiverConfig
 from mongo.router.config import load
 from mongo.servers import RouterKind, router_kind, servers
 from tests.unit.mongo_samples import context
@@ -16,11 +17,11 @@ def files(folder: Path, name: str, **options: str) -> dict[str, str]:
     return {file.name: file.text for file in made[name].files}
 
 
-def test_tp3_has_nine_members_and_two_routers(tmp_path: Path) -> None:
+def test_tp3_has_nine_members_two_routers_and_an_archiver(tmp_path: Path) -> None:
     names = [server.name for server in servers(context(tmp_path))]
-    assert len(names) == len(set(names)) == 11
+    assert len(names) == len(set(names)) == 12
     assert names[:3] == ["config-1", "config-2", "config-3"]
-    assert names[-2:] == ["router-1", "router-2"]
+    assert names[-3:] == ["router-1", "router-2", "archiver-1"]
 
 
 def test_a_member_listens_on_its_own_address_and_asks_for_credentials(tmp_path: Path) -> None:
@@ -58,13 +59,32 @@ def test_secrets_are_in_files_for_the_server_alone(tmp_path: Path) -> None:
         assert key not in " ".join(server.argv)
         assert server.env == ()
         assert all(file.secret for file in server.files if key in file.text)
-        assert any(file.text == key for file in server.files)
+        assert any(file.text == key for file in server.files) or server.name == "archiver-1"
+
+
+def test_the_archiver_follows_every_set_as_a_user_of_its_own(tmp_path: Path) -> None:
+    made = context(tmp_path, {"mongo.shards[0].members": 2, "mongo.shards[0].arbiter": True})
+    [archiver] = [one for one in servers(made) if one.name == "archiver-1"]
+    [file] = archiver.files
+    assert file.secret
+    config = ArchiverConfig.model_validate_json(file.text)
+    assert config.user == "archiver"
+    assert config.password == made.secrets.get("mongo-archiver").get_secret_value()
+    assert {one.name: len(one.hosts) for one in config.sets} == {
+        "config": 3,
+        "shard-a": 2,  # the arbiter has no oplog
+        "shard-b": 3,
+    }
+    assert config.place.folder == str(tmp_path / "backups")
+    assert config.place.sealed_with == made.secrets.key("mongo-backup-key").get_secret_value()
+    without = context(tmp_path, {"mongo.backup.enabled": False})
+    assert "archiver-1" not in {one.name for one in servers(without)}
 
 
 def test_without_mongos_the_segment_router_runs(tmp_path: Path) -> None:
     made = context(tmp_path)
     assert router_kind(made) is RouterKind.SEGMENT_ROUTER
-    router = servers(made)[-1]
+    router = servers(made)[-2]
     assert router.argv[:3] == ("/usr/bin/python3", "-m", "mongo.router")
     [config] = [file for file in router.files if file.name == "router.json"]
     written = tmp_path / "router.json"
@@ -78,7 +98,7 @@ def test_without_mongos_the_segment_router_runs(tmp_path: Path) -> None:
 def test_mongos_runs_where_there_is_one(tmp_path: Path) -> None:
     made = context(tmp_path, mongos="/opt/mongos")
     assert router_kind(made) is RouterKind.MONGOS
-    router = servers(made)[-1]
+    router = servers(made)[-2]
     assert router.argv[0] == "/opt/mongos"
     conf = yaml.safe_load(files(tmp_path, "router-2", mongos="/opt/mongos")["mongos.conf"])
     assert conf["sharding"]["configDB"].count(":27019") == 3

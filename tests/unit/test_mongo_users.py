@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from cluster.errors import RefusedError
 from mongo.credentials import Login
 from mongo.sharding import Place
-from mongo.users import Role, User, cluster_users, matches, shard_users, shortcomings
+from mongo.users import Role, User, cluster_users, matches, shard_users, shortcomings, wrong_roles
 from tests.unit.mongo_samples import answer, context
 
 STORED = {user["user"]: user for user in answer("users")["users"]}
@@ -31,7 +31,19 @@ def test_the_application_may_write_its_segments_and_nothing_else(tmp_path: Path)
 
 
 def test_the_application_cannot_log_in_at_a_shard(tmp_path: Path) -> None:
-    assert {one.login.user for one in shard_users(context(tmp_path))} == {"admin", "monitor"}
+    users = {one.login.user for one in shard_users(context(tmp_path))}
+    assert users == {"admin", "monitor", "archiver"}
+    without = context(tmp_path, {"mongo.backup.enabled": False})
+    assert {one.login.user for one in shard_users(without)} == {"admin", "monitor"}
+
+
+def test_a_role_of_our_own_may_do_that_and_no_more() -> None:
+    may = frozenset({("local", "oplog.rs", "find")})
+    more = may | {("", "", "find")}
+    assert wrong_roles({"reader": may}, {"reader": may, "other": more}) == {}
+    assert wrong_roles({"reader": may}, {}) == {"reader": "no role reader"}
+    found = wrong_roles({"reader": may}, {"reader": more})
+    assert found == {"reader": "role reader may do something else"}
 
 
 def test_a_captured_credential_is_its_passwords() -> None:

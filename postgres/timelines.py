@@ -128,21 +128,15 @@ class Archive:
         The end of a timeline is in the first segment of the one that followed it.
         """
         begin = self._begin(timeline)
-        for child, fork in self.forks.items():
-            if fork.parent != timeline:
-                continue
-            name = wal.segment_at(child, fork.place)
-            if name in self.segments and not self._beyond(timeline, fork.place):
-                tail = [c for c in self.look(name) if begin <= c.place < fork.place]
-                if tail:
-                    return tail[-1], child
         own = self._last(self._own(timeline))
-        return (own, timeline) if own and own.place >= begin else None
-
-    def _beyond(self, timeline: int, place: int) -> bool:
-        """Whether a timeline has WAL of its own after the segment of `place`: it went on."""
-        own = self._own(timeline)
-        return bool(own) and wal.begins_at(own[-1]) >= place
+        found = [(own, timeline)] if own and own.place >= begin else []
+        for child, fork in self.forks.items():
+            name = wal.segment_at(child, fork.place)
+            if fork.parent == timeline and name in self.segments:
+                tail = [c for c in self.look(name) if begin <= c.place < fork.place]
+                found += [(commit, child) for commit in tail[-1:]]
+        # A segment may be there under both names: what went on after the fork is the parent's own.
+        return max(found, key=lambda each: (each[0].place, each[1] == timeline), default=None)
 
     def _own(self, timeline: int) -> list[str]:
         return sorted(name for name in self.segments if wal.timeline_of(name) == timeline)

@@ -119,7 +119,7 @@ def _scope_lacks(context: Context, scope: Scope) -> list[str]:
         scope, patroni.config(leader), leader.name, patroni.states(scope.members)
     )
     promotable = [member for member in view.members if member.role == "sync_standby"]
-    if context.topology.postgres.synchronous_mode and not lacks and not promotable:
+    if _has_standby(context, scope) and not lacks and not promotable:
         lacks.append("Patroni has not confirmed the synchronous standby yet")
     for node in (node for each in scopes(context) for node in each.etcd):
         try:
@@ -128,6 +128,11 @@ def _scope_lacks(context: Context, scope: Scope) -> list[str]:
         except UnreachableError:
             lacks.append(f"{node.name} does not answer")
     return lacks
+
+
+def _has_standby(context: Context, scope: Scope) -> bool:
+    """Whether a synchronous standby is to be expected: a lone member, as in DR, has none."""
+    return context.topology.postgres.synchronous_mode and len(scope.members) > 1
 
 
 def _edge_lacks(context: Context, scope: Scope) -> list[str]:

@@ -201,16 +201,45 @@ def test_across_a_failover_whose_old_tail_is_in_the_new_timeline(plain: World) -
     assert window.last == at(83)
 
 
+def put_back(world: World, second: int) -> None:
+    """As a restore does: another timeline from just before that second's commit on."""
+    every = [commit for commits in world.commits.values() for commit in commits]
+    world.fork(next(commit.place for commit in every if commit.at == at(second)))
+
+
 def test_what_a_restore_put_away_is_still_reached_by_the_clock(plain: World) -> None:
-    """Until 50 on timeline 1; put back to 40 at 60; from then on timeline 2."""
-    back = plain.commits[wal.segment_at(1, SEGMENT + 41 * (SEGMENT // 10))]
-    place = next(commit.place for commit in back if commit.at == at(41))
+    """Until 50 on timeline 1; put back to 43, in the middle of a segment; then timeline 2."""
+    plain.backup("put away")
     plain.wait(10)
-    plain.fork(place)
+    put_back(plain, 44)
     plain.write(10)
     assert plain.restored(Target(time=at(45))) == set(range(1, 46))
     assert plain.restored(Target(time=at(55))) == set(range(1, 51))
-    assert plain.restored(Target(time=at(65))) == {*range(1, 41), *range(61, 66)}
+    assert plain.restored(Target(time=at(65))) == {*range(1, 44), *range(61, 66)}
+    assert choose(Target(time=at(65)), [plain.stock()], {}).backup.label == "one"
+    assert choose(Target(time=at(55)), [plain.stock()], {}).backup.label == "put away"
+
+
+def test_twice_put_back_in_the_same_segment(plain: World) -> None:
+    for second in (46, 44):
+        plain.timeline = 1
+        put_back(plain, second)
+        plain.wait(10)
+        plain.write(4)
+    assert plain.restored(Target(time=at(48))) == set(range(1, 49))
+    assert plain.restored(Target(time=at(62.5))) == {*range(1, 46), 61, 62}
+    assert plain.restored(Target(time=at(70))) == {*range(1, 46), *range(61, 65)}
+    assert plain.restored(Target(time=at(76.5))) == {*range(1, 44), 75, 76}
+
+
+def test_before_any_commit_it_is_the_first_timeline() -> None:
+    world = World()
+    world.backup("one")
+    world.wait(10)
+    world.write(5)
+    world.fork()
+    world.write(5)
+    assert choose(Target(time=at(5)), [world.stock()], {}).timeline == 1
 
 
 def test_a_gap_ends_a_window_and_another_begins_behind_it(plain: World) -> None:

@@ -160,6 +160,19 @@ def dotted_bucket(topology: Topology) -> Iterable[Problem]:
             yield Problem(path, reason, repository.bucket)
 
 
+def archive_within_rpo(topology: Topology) -> Iterable[Problem]:
+    """What is not archived yet is lost with a cluster (TP3 §6 allows five minutes); an archiver
+    that is killed loses the slice that it was at, and then needs as long again.
+    """
+    backup, rpo = topology.mongo.backup, topology.sla.mongo.rpo
+    if not backup.enabled:
+        reason = "leaves MongoDB without any backup: what is destroyed is gone"
+        yield Problem(("mongo", "backup", "enabled"), reason, value=False)
+    elif 0 < rpo < 2 * backup.slice:
+        reason = f"lets the loss of the whole cluster lose more than sla.mongo.rpo ({rpo:g} s)"
+        yield Problem(("mongo", "backup", "slice"), reason, backup.slice)
+
+
 ADVICE = (
     single_points,
     arbiter_stalls_majority,
@@ -173,4 +186,5 @@ ADVICE = (
     strict_stalls,
     no_failsafe,
     dotted_bucket,
+    archive_within_rpo,
 )

@@ -74,6 +74,7 @@ REMEDIES: Mapping[str, str] = {
     "strict_stalls": "set synchronous_mode_strict to false, or have two synchronous members",
     "no_failsafe": "set failsafe_mode to true",
     "dotted_bucket": "set uri_style to path",
+    "archive_within_rpo": "set mongo.backup.enabled to true, and slice to 5",
 }
 
 

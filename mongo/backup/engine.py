@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -125,9 +126,12 @@ class MongoBackups:
 
     def restore_in_place(self, context: Context, target: Target, say: Say) -> Restored:
         """All members of all sets re-made, and a new history of the archive."""
+        began = context.clock.monotonic()
         with _alone(context, "restore mongo"):
             plan = self._plan(context, target, say)
-            return _restored(plan, inplace.restore(context, plan, say), None, IN_PLACE)
+            made = inplace.restore(context, plan, say)
+        whole = replace(made, seconds=context.clock.monotonic() - began)
+        return _restored(plan, whole, None, IN_PLACE)
 
     def assert_reachable(self, context: Context, target: Target, say: Say) -> None:
         """Raises InvalidInputError where a restore would be refused."""

@@ -31,20 +31,19 @@ from mongo.drills.common import (
     stream,
 )
 from mongo.faults import destroyed_data
-from mongo.faults.destroyed_data import GAP, destroyed, destroyed_after_failover
+from mongo.faults.destroyed_data import destroyed, destroyed_after_failover
 from mongo.faults.primary_kill import primary_kill
 from mongo.writer import SegmentStore
 
 CONVERGE = 300.0
-SLACK = 6.0  # seconds: down to the whole one, the drop itself, writes that were under way
-FAILOVER_LOSS = 120.0  # the loss is counted to the first fault, long before the instant
+LOST = 3600.0  # seconds: writes go on until the members are stopped; the checker judges each
 RATE = 20.0
 
 
 def pitr(context: Context) -> Drill:
     """Destroy the data under load; the undo is the restore."""
     here = scene(context)
-    streams = _streams(here, max(GAP) + SLACK)
+    streams = _streams(here)
     stage = Stage(partial(destroyed, context, here.hurt, _stores(streams)))
     return _built(here, PITR, streams, [stage])
 
@@ -52,7 +51,7 @@ def pitr(context: Context) -> Drill:
 def pitr_failover(context: Context) -> Drill:
     """The same, at an instant just after another primary was elected."""
     here = scene(context)
-    streams = _streams(here, max(GAP) + SLACK + FAILOVER_LOSS)
+    streams = _streams(here)
     stages = [
         Stage(partial(primary_kill, context, here.hurt.name)),
         Stage(partial(destroyed_after_failover, context, here.hurt, _stores(streams))),
@@ -60,12 +59,12 @@ def pitr_failover(context: Context) -> Drill:
     return _built(here, PITR_FAILOVER, streams, stages)
 
 
-def _streams(here: Scene, lost: float) -> tuple[Stream, ...]:
+def _streams(here: Scene) -> tuple[Stream, ...]:
     """One for each segment. What is acknowledged after the instant is to be gone: the checker
     holds each write to it.
     """
     rto = here.context.topology.sla.mongo.rto
-    promise = Promise(Availability.RESTORED_AFTER_UNDO, rto=rto, rpo=lost)
+    promise = Promise(Availability.RESTORED_AFTER_UNDO, rto=rto, rpo=LOST)
     shards = (here.shard, *here.others)
     made = (stream(here.context, shard, promise, retries=True) for shard in shards)
     return tuple(replace(one, rate=RATE) for one in made)

@@ -120,6 +120,20 @@ def test_what_must_be_allowed(edits: dict[str, object]) -> None:
 
 
 WARNINGS: dict[str, tuple[dict[str, object], list[str]]] = {
+    "no backups": (
+        {"mongo.backup.enabled": False},
+        [
+            "mongo.backup.enabled: leaves MongoDB without any backup: what is destroyed is gone"
+            " (got false)",
+        ],
+    ),
+    "an archive that lags": (
+        {"mongo.backup.slice": 100, "sla.mongo.rpo": 120},
+        [
+            "mongo.backup.slice: lets the loss of the whole cluster lose more than sla.mongo.rpo"
+            " (120 s) (got 100)",
+        ],
+    ),
     "single members": (
         {"mongo.shards[0].members": 1, "mongo.config_servers.members": 1},
         [

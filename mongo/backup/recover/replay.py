@@ -53,12 +53,15 @@ def replay(job: Job, key: str, storage: Storage, sealer: Sealer) -> Outcome:
     seen, done = Seen(), Progress()
     entries = _watched(_entries(job, storage, sealer), seen)
     waiting = next(entries, None)
-    while waiting is not None:
+    while True:
         with standalone(job, key) as client:
-            waiting = _fill(client, waiting, entries, done)
-        with standalone(job, key, replay=True):
-            pass
-    return _outcome(job, key, seen, done)
+            _lift_term(client, job.term)
+            _begin(client)
+            if waiting is not None:
+                waiting = _fill(client, waiting, entries, done)
+        with standalone(job, key, replay=True) as client:
+            if waiting is None:
+                return _outcome(job, client, seen, done)
 
 
 def settle(job: Job, key: str, decided: Sequence[Transaction]) -> Outcome:
@@ -67,29 +70,27 @@ def settle(job: Job, key: str, decided: Sequence[Transaction]) -> Outcome:
         top = _begin(client)
         made = transactions.entries(decided, job.cut, int(top["t"]))
         client.local.command("insert", OPLOG, documents=made)
-    with standalone(job, key, replay=True):
-        pass
-    return _outcome(job, key, Seen(), Progress(len(made)))
+    with standalone(job, key, replay=True) as client:
+        return _outcome(job, client, Seen(), Progress(len(made)))
 
 
-def _outcome(job: Job, key: str, seen: Seen, done: Progress) -> Outcome:
-    with standalone(job, key) as client:
-        top, raw = _top(client)
-        applied = client.local[MINVALID].find_one() or {}
-        at = applied.get("begin", {}).get("ts")
-        if at != top["ts"]:
-            raise OpsError(f"{job.replica_set}: replayed up to {at}, not to {top['ts']}")
-        _lift_term(client, job.term)
-        prepared = client.config["transactions"].find({"state": "prepared"})
-        coordinators = client.config["transaction_coordinators"].find()
-        return Outcome(
-            last=stamps.of(top["ts"]),
-            hash=hash_of(raw),
-            replayed=done.entries,
-            bytes=done.bytes,
-            doubt=tuple(map(transactions.in_doubt, prepared)),
-            committed=(*seen.committed, *transactions.decisions(coordinators)),
-        )
+def _outcome(job: Job, client: Client, seen: Seen, done: Progress) -> Outcome:
+    """What the server's recovery has come to; it is read-only then."""
+    top, raw = _top(client)
+    applied = client.local[MINVALID].find_one() or {}
+    at = applied.get("begin", {}).get("ts")
+    if at != top["ts"]:
+        raise OpsError(f"{job.replica_set}: replayed up to {at}, not to {top['ts']}")
+    prepared = client.config["transactions"].find({"state": "prepared"})
+    coordinators = client.config["transaction_coordinators"].find()
+    return Outcome(
+        last=stamps.of(top["ts"]),
+        hash=hash_of(raw),
+        replayed=done.entries,
+        bytes=done.bytes,
+        doubt=tuple(map(transactions.in_doubt, prepared)),
+        committed=(*seen.committed, *transactions.decisions(coordinators)),
+    )
 
 
 def _lift_term(client: Client, term: int) -> None:
@@ -102,7 +103,6 @@ def _lift_term(client: Client, term: int) -> None:
 
 def _fill(client: Client, first: bytes, entries: Iterator[bytes], done: Progress) -> bytes | None:
     """Put as many entries into the oplog as one round takes; the first one of the next round."""
-    _begin(client)
     room = client.local.command("collStats", OPLOG)["maxSize"] // SHARE
     limit = done.bytes + min(int(room), ROUND_BYTES)
     batch, size = [first], len(first)

@@ -30,6 +30,7 @@ from mongo.faults.flipped_byte import KEY, UNFLIP, flipped_slice, flipped_snapsh
 
 SCRATCH = "corruption-look"
 ARCHIVE_SECONDS = 120.0
+SERVED_SECONDS = 15.0  # nothing is to be recovered: the load goes on
 
 
 def corruption(context: Context) -> Drill:
@@ -45,7 +46,7 @@ def corruption(context: Context) -> Drill:
             Stage(partial(flipped_snapshot, context)),
         ),
         effect=Effect.SAME_LEADER,
-        timings=Timings(phase=here.timings.heartbeat_interval),
+        timings=Timings(phase=here.timings.heartbeat_interval, recover_within=SERVED_SECONDS),
     )
     return replace(
         made,

@@ -8,7 +8,7 @@ from pathlib import Path
 from cluster.errors import OpsError
 from mongo.backup import packing, sealing
 from mongo.backup.recover.model import KEYFILE_TEXT, PLACE, Job, Outcome
-from mongo.backup.recover.replay import replay, settle
+from mongo.backup.recover.replay import check, replay, settle
 from mongo.backup.recover.server import die_with_parent, parent_lives
 from mongo.backup.sealing import DamagedError, Sealer
 from mongo.backup.settings import Place
@@ -37,6 +37,7 @@ def main() -> int:
 def _recover(job: Job, key: str, storage: Storage, sealer: Sealer) -> Outcome:
     if job.decided is not None:
         return settle(job, key, job.decided)
+    check(job, storage, sealer)
     data = Path(job.folder) / "data"
     if data.exists():  # of a try that was cut off
         shutil.rmtree(data)

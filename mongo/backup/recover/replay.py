@@ -46,6 +46,13 @@ class Progress:
     bytes: int = 0
 
 
+def check(job: Job, storage: Storage, sealer: Sealer) -> None:
+    """Read the slices that will be replayed, before minutes are spent. Raises DamagedError."""
+    for model in job.pieces:
+        for _ in _of_piece(model.piece(job.replica_set), storage, sealer):
+            pass
+
+
 def replay(job: Job, key: str, storage: Storage, sealer: Sealer) -> Outcome:
     """Bring the copy to before `job.cut`. Raises OpsError, DamagedError."""
     with standalone(job, key, replay=True):

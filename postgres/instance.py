@@ -29,6 +29,8 @@ TOO_EARLY = "requested recovery stop point is before consistent recovery point"
 STATE = "Database cluster state"
 STOPPED_AT_TARGET = "shut down in recovery"
 CLEAN = "shut down"
+SERVING = "in production"
+TURNED_AWAY = ("not accepting connections", "not yet accepting", "is starting up")
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,9 @@ def wait_promoted(context: Context, instance: Instance) -> datetime | None:
     began = context.clock.monotonic()
 
     def ready() -> bool:
+        state = control(context, instance.node, instance.data).get(STATE)
+        if state != SERVING and is_running(context, instance):
+            return False  # each connection that it refused would be a line in its log
         try:
             with superuser(instance) as connection:
                 if value(connection, "SELECT pg_is_in_recovery()"):
@@ -181,9 +186,13 @@ def put(context: Context, node: Node, path: Path, text: str, *, append: bool = F
 
 
 def _ended(context: Context, instance: Instance) -> OpsError:
-    tail = context.target.run_tool(instance.node, ("tail", "-n", "60", str(instance.log)))
-    fatal = [line for line in tail.stdout.splitlines() if "FATAL" in line or "PANIC" in line]
-    words = fatal[0].partition("FATAL:")[2].strip() or fatal[0] if fatal else "it ended"
+    tail = context.target.run_tool(instance.node, ("tail", "-n", "200", str(instance.log)))
+    fatal = [
+        line
+        for line in tail.stdout.splitlines()
+        if ("FATAL" in line or "PANIC" in line) and not any(text in line for text in TURNED_AWAY)
+    ]
+    words = fatal[-1].partition("FATAL:")[2].strip() or fatal[-1] if fatal else "it ended"
     if NOT_REACHED in words:
         unread = [line for line in tail.stdout.splitlines() if "ERROR: [" in line]
         if unread:

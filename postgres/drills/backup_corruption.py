@@ -10,13 +10,13 @@ from cluster.context import Context
 from cluster.drill.contracts import Drill, DrillSpec, Effect, Stage
 from cluster.drill.journal import Journal
 from cluster.errors import OpsError
-from postgres import backup_verify, drill_checks, patroni, restore_beside
+from postgres import backup_verify, patroni, restore_beside, restore_checks
 from postgres.client import superuser, value
-from postgres.drill_checks import Corruption
 from postgres.drills.common import drill, streams, timings, untouched
 from postgres.drills.skips import no_archive_folder
 from postgres.faults.archive_outage import folder_number
 from postgres.faults.flipped_byte import UNFLIP, flipped_bundle, flipped_segment, unflip
+from postgres.restore_checks import Corruption
 from postgres.scopes import primary_scope
 
 SCRATCH = "look"
@@ -35,7 +35,7 @@ def corruption(context: Context) -> Drill:
         effect=Effect.SAME_LEADER,
         load=streams(context, scope, untouched(context)),
         times=timings(context),
-        checks=[drill_checks.DAMAGE_FOUND],
+        checks=[restore_checks.DAMAGE_FOUND],
     )
     return replace(made, preserve=partial(_keep, context), collect=partial(_collect, context))
 
@@ -55,12 +55,12 @@ def _keep(context: Context, folder: Path) -> None:
         data_refused=in_data,
         wal_refused=in_wal,
     )
-    (folder / drill_checks.CORRUPTION_FILE).write_text(seen.model_dump_json(indent=2), "utf-8")
+    (folder / restore_checks.CORRUPTION_FILE).write_text(seen.model_dump_json(indent=2), "utf-8")
 
 
 def _collect(context: Context, folder: Path) -> None:
     """After the undo nothing is left to be found."""
-    path = folder / drill_checks.CORRUPTION_FILE
+    path = folder / restore_checks.CORRUPTION_FILE
     if path.exists():
         seen = Corruption.model_validate_json(path.read_bytes())
         left = tuple(_words(damage) for damage in backup_verify.verify(context))

@@ -16,7 +16,7 @@ from cluster.drill.contracts import (
     Stage,
 )
 from cluster.target import CanKill
-from postgres import drill_checks, regions
+from postgres import regions, restore_checks
 from postgres.drills.common import drill, streams, timings
 from postgres.drills.skips import no_dr
 from postgres.faults.region_lost import lose_region, promote_dr
@@ -46,7 +46,7 @@ def round_trip(context: Context) -> Drill:
         effect=Effect.NEW_LEADER,
         load=streams(context, scope, promise),
         times=replace(timings(context), converge_within=CONVERGE),
-        checks=[drill_checks.STATED_LOSS],
+        checks=[restore_checks.STATED_LOSS],
     )
     # Both regions in one view: two that take writes at once are a split brain, wherever they are.
     members = (*home_scope(context, None).members, *away_scope(context, None).members)
@@ -69,7 +69,7 @@ def _keep(context: Context, folder: Path) -> None:
     found = regions.load(context.layout).loss
     if found is not None:
         text = found.model_dump_json(indent=2)
-        (folder / drill_checks.LOSS_FILE).write_text(text, "utf-8")
+        (folder / restore_checks.LOSS_FILE).write_text(text, "utf-8")
 
 
 DR_PROMOTE = DrillSpec(

@@ -8,7 +8,7 @@ from pathlib import Path
 from cluster.context import Context
 from cluster.drill.contracts import Availability, Drill, DrillSpec, Effect, Promise, Stage
 from cluster.target import CanKill
-from postgres import drill_checks
+from postgres import restore_checks
 from postgres.drills.common import drill, streams, timings
 from postgres.drills.skips import no_standby
 from postgres.faults import destroyed_data
@@ -49,7 +49,7 @@ def _built(context: Context, spec: DrillSpec, stages: Sequence[Stage]) -> Drill:
         effect=Effect.ANY,
         load=streams(context, primary_scope(context), promise),
         times=replace(timings(context), converge_within=CONVERGE),
-        checks=[drill_checks.TO_THE_INSTANT],
+        checks=[restore_checks.TO_THE_INSTANT],
     )
     return replace(
         made,
@@ -69,7 +69,7 @@ def _collect(context: Context, folder: Path) -> None:
     noted = destroyed_data.load(context)
     if noted is not None:
         text = noted.model_dump_json(indent=2)
-        (folder / drill_checks.PITR_FILE).write_text(text, "utf-8")
+        (folder / restore_checks.PITR_FILE).write_text(text, "utf-8")
         destroyed_data.forget(context)
 
 

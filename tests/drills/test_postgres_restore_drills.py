@@ -3,7 +3,7 @@
 import pytest
 
 from cluster.clock import wait_for
-from postgres.drill_checks import STATED_LOSS, TO_THE_INSTANT
+from postgres.restore_checks import STATED_LOSS, TO_THE_INSTANT
 from tests.conftest import Lab
 from tests.drills.judged import Run, drilled
 

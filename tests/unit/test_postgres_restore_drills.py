@@ -8,7 +8,7 @@ import pytest
 
 from cluster.drill.outcome import Outcome
 from cluster.drill.verdict import Validity
-from postgres import drill_checks, regions
+from postgres import regions, restore_checks
 from postgres.drills import DRILLS, healers
 from postgres.drills.skips import no_dr
 from postgres.faults.destroyed_data import RESTORE_TO, DestroyData, destroyed, restore_to
@@ -59,19 +59,19 @@ def test_each_write_is_held_to_the_instant(
     tmp_path: Path, read: object, validity: Validity
 ) -> None:
     run = MadeUp(op=Op, read=read)  # type: ignore[arg-type]
-    found = run_check(drill_checks.to_the_instant, run, tmp_path / "run", pitr=NOTED)
+    found = run_check(restore_checks.to_the_instant, run, tmp_path / "run", pitr=NOTED)
     assert validities(found) == [validity], found
 
 
 def test_a_restore_that_did_not_end_is_unknown(tmp_path: Path) -> None:
     files = {"pitr": {**NOTED, "seconds": None}}
-    found = run_check(drill_checks.to_the_instant, MadeUp(), tmp_path / "run", **files)
+    found = run_check(restore_checks.to_the_instant, MadeUp(), tmp_path / "run", **files)
     assert validities(found) == [Validity.UNKNOWN]
 
 
 def test_nothing_written_after_the_instant_tells_nothing(tmp_path: Path) -> None:
     files = {"pitr": {**NOTED, "at_ns": ns(FAULT + 1)}}
-    found = run_check(drill_checks.to_the_instant, MadeUp(op=Op), tmp_path / "run", **files)
+    found = run_check(restore_checks.to_the_instant, MadeUp(op=Op), tmp_path / "run", **files)
     assert validities(found) == [Validity.UNKNOWN]
 
 
@@ -93,7 +93,7 @@ def test_the_stated_loss_is_the_ledgers(
 
     stated = {"received": "0/5000000", "received_at": None, "commits": commits, "bytes": 7}
     run = MadeUp(op=op, read=read)
-    found = run_check(drill_checks.stated_loss, run, tmp_path / "run", dr_loss=stated)
+    found = run_check(restore_checks.stated_loss, run, tmp_path / "run", dr_loss=stated)
     assert validities(found) == [validity], found
 
 
@@ -129,7 +129,7 @@ def test_damage_must_be_found_and_refused(
     tmp_path: Path, change: dict[str, object], validity: Validity
 ) -> None:
     files = {"corruption": {**SEEN, **change}}
-    found = run_check(drill_checks.damage_found, MadeUp(), tmp_path / "run", **files)
+    found = run_check(restore_checks.damage_found, MadeUp(), tmp_path / "run", **files)
     assert validities(found) == [validity], found
 
 

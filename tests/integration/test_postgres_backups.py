@@ -207,6 +207,17 @@ def _begin(lab: Lab, *words: str) -> "subprocess.Popen[bytes]":
     )
 
 
+def test_a_region_that_answers_is_not_gone(lab: Lab, context: LocalContext) -> None:
+    before = pids(context)
+    refused = lab.run("dr", "promote", "--old-region-is-gone", "--yes", code=1)
+    assert "is not gone: pg1, pgsync1 still answers" in refused.stderr
+    wait_for("the stream", lambda: lab.run("dr", "status", code=None).returncode == 0, seconds=30)
+    seen = cast("Record", lab.json("dr", "status"))
+    assert (seen["stage"], seen["primary"], seen["problems"]) == ("home", "pg1", [])
+    assert seen["following"]["standby"]
+    assert pids(context) == before
+
+
 def test_in_place_to_a_name_and_back_to_the_instant(
     lab: Lab, context: LocalContext, instant: datetime
 ) -> None:

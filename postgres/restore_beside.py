@@ -1,6 +1,7 @@
 """A restore beside the cluster: into a folder, replayed to its target, for people to look at."""
 
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -120,11 +121,11 @@ def fill(context: Context, made: Instance, plan: Plan, say: Say, *, action: str)
 
 def command(context: Context, made: Instance, what: str) -> str:
     """The command by which a person starts or stops it."""
-    version = context.topology.postgres.version
-    ctl = context.programs.postgres("pg_ctl", version)
-    user = context.topology.local.run_as
+    ctl = context.programs.postgres("pg_ctl", context.topology.postgres.version)
     words = [ctl, "-D", str(made.data), "-l", str(made.log), "-w", what]
-    return f"sudo -u {user} {shlex.join(words)}"
+    if os.geteuid() == 0:  # PostgreSQL refuses to be run by root
+        words = ["runuser", "-u", context.topology.local.run_as, "--", *words]
+    return shlex.join(words)
 
 
 def _clear(context: Context, made: Instance) -> None:

@@ -26,6 +26,7 @@ from mongo.backup.engine import ENGINE
 from mongo.backup.slices import decode, listed, reach
 from mongo.client import node_client, set_client
 from mongo.credentials import internal
+from mongo.servers import servers
 from tests.conftest import Lab, make_lab, remove_lab
 from tests.integration.backup_lab import COLLECTION, Load, in_copy, live, shards, whole_second
 
@@ -97,6 +98,7 @@ def test_a_snapshot_is_listed_and_whole(lab: Lab, load: Load) -> None:
 def test_a_killed_archiver_leaves_no_gap(lab: Lab, load: Load) -> None:
     """Everything in the oplog from the first slice on is in the archive, byte for byte."""
     root = lab.context.layout.root
+    [archiver] = [one for one in servers(lab.context) if one.name == "archiver-1"]
     with load:
         for pause in (1.0, 2.5, 4.0):
             time.sleep(pause)
@@ -107,7 +109,7 @@ def test_a_killed_archiver_leaves_no_gap(lab: Lab, load: Load) -> None:
             wait_for("its end", lambda: not [
                 one for one in processes.owned(root) if one.server == "archiver-1"
             ], seconds=10)  # fmt: skip
-            lab.run("provision")
+            lab.context.target.start(archiver)
     at = whole_second()
     archived_past(lab, at)
     place = settings.place(lab.context)

@@ -88,7 +88,7 @@ def test_the_entries_that_end_them_come_at_the_instant_in_order() -> None:
     made = entries([commit, doubt(8)], Stamp(30, 0), term=4)
     assert [one["ts"] for one in made] == [Timestamp(30, 1), Timestamp(30, 2)]
     assert [one["o"] for one in made] == [
-        {"commitTransaction": 1, "commitTimestamp": Timestamp(11, 2), "prepared": True},
+        {"commitTransaction": 1, "commitTimestamp": Timestamp(11, 2)},
         {"abortTransaction": 1},
     ]
     assert {int(str(one["t"])) for one in made} == {4}

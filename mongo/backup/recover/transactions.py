@@ -113,7 +113,7 @@ def _entry(one: Transaction, at: Stamp, term: int) -> dict[str, object]:
     if "uid" in session:
         session["uid"] = Binary(bytes(session["uid"]))
     end: dict[str, object] = (
-        {"commitTransaction": 1, "commitTimestamp": one.commit.bson, "prepared": True}
+        {"commitTransaction": 1, "commitTimestamp": one.commit.bson}
         if one.commit
         else {"abortTransaction": 1}
     )

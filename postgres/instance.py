@@ -21,7 +21,6 @@ from postgres.client import Connection, session, value
 REPLAY_SECONDS = 24 * 3600.0
 START_SECONDS = 60
 STOP_SECONDS = 120
-PID_SECONDS = 5.0  # until a postmaster that was just started has written its pid file
 NOT_RUNNING = 3  # pg_ctl status: https://www.postgresql.org/docs/15/app-pg-ctl.html
 SOCKET_BYTES = 107  # the kernel's limit of a socket's path
 NOT_REACHED = "recovery ended before configured recovery target was reached"
@@ -130,7 +129,6 @@ def wait_promoted(context: Context, instance: Instance) -> datetime | None:
     Raises InvalidInputError where the target was not reached, OpsError where it ended otherwise.
     """
     found: list[datetime | None] = []
-    began = context.clock.monotonic()
 
     def ready() -> bool:
         state = control(context, instance.node, instance.data).get(STATE)
@@ -144,8 +142,7 @@ def wait_promoted(context: Context, instance: Instance) -> datetime | None:
                 found.append(at.astimezone(UTC) if at else None)
                 return True
         except UnreachableError:
-            young = context.clock.monotonic() - began < PID_SECONDS
-            if not young and not is_running(context, instance):
+            if not is_running(context, instance):
                 raise _ended(context, instance) from None
             return False
 

@@ -130,22 +130,26 @@ def _specs(
 def run_and_show(
     selection: Selection, specs: "Iterable[DrillSpec]", wishes: "Wishes", *, full: bool, yes: bool
 ) -> "list[End]":
-    """Ask, run drills as they are followed on stderr, and print the verdicts.
+    """Ask, run drills as they are followed on stderr, and print the verdicts."""
+    from skillswap_ops.drill_view import length
 
-    `full` prints each drill's report too, short where it passed among others. With
-    `--output json`, one document is all of stdout.
+    began = time.monotonic()
+    ends = follow(selection, specs, wishes, full=full, yes=yes)
+    print_ends(selection, ends)
+    console.say(f"total time {length(time.monotonic() - began)}")
+    return ends
+
+
+def follow(
+    selection: Selection, specs: "Iterable[DrillSpec]", wishes: "Wishes", *, full: bool, yes: bool
+) -> "list[End]":
+    """Ask, and run drills as they are followed on stderr.
+
+    `full` prints each drill's report too, short where it passed among others.
     """
     from cluster.drill.report import RunSummary
     from skillswap_ops.drill_live import Show
-    from skillswap_ops.drill_repeats import repeated
-    from skillswap_ops.drill_view import (
-        length,
-        print_brief,
-        print_repeats,
-        print_report,
-        print_verdicts,
-        records,
-    )
+    from skillswap_ops.drill_view import print_brief, print_report
     from skillswap_ops.drilling import run_drills, turns
     from skillswap_ops.wiring import local_context
 
@@ -161,16 +165,20 @@ def run_and_show(
         else:
             print_brief(end)
 
-    began = time.monotonic()
     with Show(after).shown() as show:
-        ends = run_drills(context, todo, wishes, show)
+        return run_drills(context, todo, wishes, show)
+
+
+def print_ends(selection: Selection, ends: "list[End]") -> None:
+    """Print the verdicts; with `--output json`, one document is all of stdout."""
+    from skillswap_ops.drill_repeats import repeated
+    from skillswap_ops.drill_view import print_repeats, print_verdicts, records
+
     if selection.json:
         console.print_json(records(ends))
     else:
         print_verdicts(ends)
         print_repeats(repeated(ends))
-    console.say(f"total time {length(time.monotonic() - began)}")
-    return ends
 
 
 def _ask(cluster: str, todo: "Iterable[Turn]", *, yes: bool) -> None:

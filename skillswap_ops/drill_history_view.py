@@ -194,7 +194,8 @@ def print_due(found: Sequence[Due], now: datetime) -> None:
             Text(state, "red") if each.overdue else Text(f"in {left} days", "green"),
             _remarks(each),
         )
-    made.columns[0].no_wrap = True
+    for column in made.columns[:-1]:  # only the remarks may take several lines
+        column.no_wrap = True
     console.out().print(made)
 
 

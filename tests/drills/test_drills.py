@@ -43,8 +43,8 @@ def test_drill_passes_and_its_evidence_says_the_same(shared_lab: Lab, drill: str
     assert again == run
     folder = Path(run["folder"])
     evidence = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-    for secret in shared_lab.context.layout.secrets.iterdir():
-        assert secret.read_bytes() not in evidence, secret.name
+    for secret in shared_lab.context.layout.secrets.rglob("*"):
+        assert secret.is_dir() or secret.read_bytes() not in evidence, secret.name
 
 
 def test_evidence_tampered_with_is_another_verdict(shared_lab: Lab) -> None:

@@ -26,16 +26,22 @@ from cluster.local.partition import prefix
 from cluster.local.volumes import BALLAST
 from mongo import live, nodes
 from mongo.drills import leftovers as mongo_leftovers
+from mongo.faults import destroyed_data as mongo_destroyed
+from mongo.faults import flipped_byte as mongo_flip
 from mongo.faults.stepdown import ALLOW_ELECTION
 from postgres import patroni
 from postgres.drills import leftovers as postgres_leftovers
+from postgres.faults import destroyed_data as postgres_destroyed
+from postgres.faults import flipped_byte as postgres_flip
 from postgres.faults.archive_outage import OPEN_ARCHIVE
+from postgres.faults.region_lost import REGION_BACK
 from postgres.faults.switchover import SETTLE_SWITCHOVER
 from postgres.faults.synchronous_off import SYNCHRONOUS_AGAIN
 from postgres.scopes import primary_scope
 from skillswap_ops.drilling import chosen, why_skipped
 from skillswap_ops.engines import all_servers
 from skillswap_ops.healing import all_healers
+from skillswap_ops.one_instant import RESTORE_BOTH
 from skillswap_ops.wholeness import lacks
 from tests.conftest import Lab
 
@@ -67,6 +73,12 @@ CASES = (
     Case("pg-archive-outage", frozenset({OPEN_ARCHIVE})),
     Case("pg-switchover", frozenset({SETTLE_SWITCHOVER}), stays=False),
     Case("pg-disk-full", frozenset({DRAIN_VOLUME})),
+    Case("pg-backup-corruption", frozenset({postgres_flip.UNFLIP}), stays=False),
+    Case("pg-pitr", frozenset({postgres_destroyed.RESTORE_TO}), stays=False),
+    Case("pg-dr-promote", frozenset({REGION_BACK})),
+    Case("mongo-backup-corruption", frozenset({mongo_flip.UNFLIP}), stays=False),
+    Case("mongo-pitr", frozenset({mongo_destroyed.RESTORE_TO}), stays=False),
+    Case("cross-store-pitr", frozenset({RESTORE_BOTH}), stays=False),
 )
 
 

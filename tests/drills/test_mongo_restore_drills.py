@@ -7,7 +7,8 @@ from mongo.drill_checks import TO_THE_INSTANT
 from tests.conftest import Lab
 from tests.drills.judged import drilled
 
-pytestmark = pytest.mark.servers
+# Not in CI yet: a restore of the whole cluster takes minutes, and these were seldom run.
+pytestmark = [pytest.mark.servers, pytest.mark.exhaustive]
 
 
 def test_what_was_acknowledged_by_the_instant_is_back_and_nothing_else(shared_lab: Lab) -> None:

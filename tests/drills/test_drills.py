@@ -74,6 +74,7 @@ def test_ctrl_c_heals_and_still_reports(shared_lab: Lab) -> None:
     wait_for("health", lambda: _healthy(shared_lab), seconds=60, every=1)
 
 
+@pytest.mark.exhaustive
 def test_repeated_runs_have_seeds_of_their_own_and_their_times_together(shared_lab: Lab) -> None:
     words = ("mongo-secondary-loss", "--repeat", "2", "--seed", "5", "--rate", "60")
     whole = drilled(shared_lab, *words)
@@ -86,6 +87,7 @@ def test_repeated_runs_have_seeds_of_their_own_and_their_times_together(shared_l
     assert sum(stream["rate"] for stream in rates) == pytest.approx(60)
 
 
+@pytest.mark.exhaustive
 def test_a_soak_has_many_faults_and_one_verdict(shared_lab: Lab) -> None:
     run = drilled(shared_lab, "chaos-soak", "--minutes", "0.75", "--seed", "3")
     assert run["conclusion"] == "pass", run["reasons"]

@@ -65,7 +65,9 @@ def test_a_half_made_archive_is_made_anew(context: LocalContext) -> None:
     [
         ("pg1", "performing post-bootstrap"),  # a valid control file, and no database yet
         pytest.param("pgsync1", "replica has been created", marks=pytest.mark.exhaustive),
-        ("pgdr1", "replica has been created"),  # with the primary's own configuration in it
+        pytest.param(
+            "pgdr1", "replica has been created", marks=pytest.mark.exhaustive
+        ),  # with the primary's own configuration in it
     ],
 )
 def test_power_loss_in_the_middle(context: LocalContext, server: str, word: str) -> None:

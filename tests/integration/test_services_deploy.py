@@ -308,6 +308,7 @@ def test_undeploy_asks(lab: Lab) -> None:
     assert "--yes" in lab.run("services", "undeploy", code=2).stderr
 
 
+@pytest.mark.exhaustive  # their services run in CI as processes: test_services_later
 def test_the_later_stages_deployed_and_used(lab: Lab) -> None:
     """One instance of each service that the MVP lacks; the last test, for they stay."""
     once = [word for name in sorted(LATER) for word in ("--replicas", f"{name}=1")]

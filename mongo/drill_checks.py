@@ -11,15 +11,15 @@ import bson
 import numpy as np
 from bson.errors import BSONError
 
-from cluster.drill.checkers.instant import Held, held_to
+from cluster.drill.checkers import instant
 from cluster.drill.contracts import OpIds
 from cluster.drill.events import Record
 from cluster.drill.evidence import COLLECTED
 from cluster.drill.judge import Check
 from cluster.drill.measures import Measures, StreamMeasures
+from cluster.drill.noted import PitrTarget
 from cluster.drill.outcome import Outcome
 from cluster.drill.verdict import Finding, invalid, unknown, valid
-from mongo.faults.destroyed_data import PitrTarget
 
 ROLLBACKS = "rollback files"
 COPIES = "copies"
@@ -135,35 +135,11 @@ class Corruption(Record):
 
 
 def to_the_instant(measures: Measures) -> Iterator[Finding]:
-    """Every write acknowledged by the instant is there; none that was sent after it, before the
-    data was destroyed, is.
-    """
+    """All shards were put back to the instant that was noted."""
     if measures.fault is None:
         return
     noted = PitrTarget.model_validate_json(_collected(measures, PITR_FILE))
-    if noted.seconds is None:
-        yield unknown(TO_THE_INSTANT, "the restore is not known to have ended")
-        return
-    destroyed = measures.run.timeline.injections[-1].at_ns
-    for stream in measures.streams:
-        read = measures.run.read[stream.config.number]
-        if read is None:
-            yield unknown(TO_THE_INSTANT, "not read back", stream.config.name)
-        else:
-            held = held_to(stream.history, read, noted.at_ns, destroyed)
-            took = f"restored in {noted.seconds:.1f} s"
-            yield judged(TO_THE_INSTANT, held, stream.config.name, took)
-
-
-def judged(check: str, held: Held, name: str, took: str) -> Finding:
-    """What a comparison with an instant comes to."""
-    if held.missing:
-        return invalid(check, f"{held.text}: {held.missing:,} of the former are missing", name)
-    if held.kept:
-        return invalid(check, f"{held.text}: {held.kept:,} of the latter are there", name)
-    if not held.before or not held.after:
-        return unknown(check, f"{held.text}: too few to tell", name)
-    return valid(check, f"{held.text}: the former are there, the latter not; {took}", name)
+    yield from instant.to_the_instant(TO_THE_INSTANT, measures, noted.at_ns, noted.seconds)
 
 
 def damage_found(measures: Measures) -> Iterator[Finding]:

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
+from cluster.drill.checkers import instant
 from cluster.drill.events import Record
 from cluster.drill.evidence import COLLECTED
 from cluster.drill.judge import Check
-from cluster.drill.ledger import SEQUENCE_MASK
-from cluster.drill.measures import Measures, StreamMeasures
-from cluster.drill.outcome import Outcome
+from cluster.drill.measures import Measures
 from cluster.drill.verdict import Finding, invalid, unknown, valid
-from postgres.faults.destroyed_data import PitrTarget
+from postgres.faults.destroyed_data import TimelineTarget
 from postgres.regions import Loss
 
 TO_THE_INSTANT = "to the instant"
@@ -34,39 +31,11 @@ class Corruption(Record):
 
 
 def to_the_instant(measures: Measures) -> Iterator[Finding]:
-    """Every write acknowledged by the instant is there; none that was sent after it, before the
-    data was destroyed, is.
-    """
+    """The database was put back to the instant that was noted."""
     if measures.fault is None:
         return
-    noted = PitrTarget.model_validate_json(_collected(measures, PITR_FILE))
-    last = measures.run.timeline.injections[-1].at_ns
-    if noted.seconds is None:
-        yield unknown(TO_THE_INSTANT, "the restore is not known to have ended")
-        return
-    for stream in measures.streams:
-        yield _held_to(stream, noted, last)
-
-
-def _held_to(stream: StreamMeasures, noted: PitrTarget, destroyed_ns: int) -> Finding:
-    name, history, sets = stream.config.name, stream.history, stream.sets
-    if sets is None:
-        return unknown(TO_THE_INSTANT, "not read back", name)
-    lost = np.zeros(len(history), np.bool_)
-    lost[sets.lost & SEQUENCE_MASK] = True
-    acked = history.having(Outcome.ACKED)
-    before = acked & (history.done <= noted.at_ns)
-    after = acked & (history.sent > noted.at_ns) & (history.done <= destroyed_ns)
-    missing, kept = int((before & lost).sum()), int((after & ~lost).sum())
-    text = f"{int(before.sum()):,} acknowledged by the instant, {int(after.sum()):,} after it"
-    if missing:
-        return invalid(TO_THE_INSTANT, f"{missing:,} of {text} are missing", name)
-    if kept:
-        return invalid(TO_THE_INSTANT, f"{text}: {kept:,} of the latter are there", name)
-    if not before.any() or not after.any():
-        return unknown(TO_THE_INSTANT, f"{text}: too few to tell", name)
-    took = f"restored in {noted.seconds or 0.0:.1f} s"
-    return valid(TO_THE_INSTANT, f"{text}: the former are there, the latter not; {took}", name)
+    noted = TimelineTarget.model_validate_json(_collected(measures, PITR_FILE))
+    yield from instant.to_the_instant(TO_THE_INSTANT, measures, noted.at_ns, noted.seconds)
 
 
 def stated_loss(measures: Measures) -> Iterator[Finding]:

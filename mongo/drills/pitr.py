@@ -97,18 +97,14 @@ def _preflight(here: Scene) -> Sequence[str]:
     """As ever; and there is a snapshot, which is taken where there is none."""
     lacks = preflight(here.context, here.hurt)
     if not lacks:
-        destroyed_data.forget(here.context)
+        destroyed_data.note(here.context).forget()
         if not ENGINE.windows(here.context):
             ENGINE.run(here.context, BackupKind.FULL, lambda _: None)
     return lacks
 
 
 def _collect(context: Context, folder: Path) -> None:
-    noted = destroyed_data.load(context)
-    if noted is not None:
-        text = noted.model_dump_json(indent=2)
-        (folder / drill_checks.PITR_FILE).write_text(text, "utf-8")
-        destroyed_data.forget(context)
+    destroyed_data.note(context).collect(folder / drill_checks.PITR_FILE)
 
 
 def _no_failover(context: Context) -> str:

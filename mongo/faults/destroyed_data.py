@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
 
 from cluster.backup.contracts import Target
 from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.drill.contracts import Fault, Healer, Seen, UndoRecord
-from cluster.drill.events import Record
+from cluster.drill.noted import Note, PitrTarget
 from cluster.errors import OpsError
-from cluster.files import write_atomic
 from cluster.target import Hit
 from mongo import members, nodes
 from mongo.backup.engine import ENGINE
@@ -34,16 +32,6 @@ FILE = "mongo-pitr-target.json"
 GAP = (1.0, 4.0)  # seconds of writes between the instant and the mistake
 AFTER_FAILOVER = (1.0, 2.5)  # seconds from the new primary's first sight: a whole one lies in it
 FAILOVER_SECONDS = 60.0
-
-
-class PitrTarget(Record):
-    """The instant by both clocks, and what became of the restore."""
-
-    at: datetime
-    at_ns: int
-    switched: bool
-    reached: datetime | None = None
-    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +66,7 @@ class DestroyData:
             clock.sleep(self.settle)
         noted = instant(switched=bool(self.old))
         clock.sleep(self.gap)
-        save(self.context, noted)
+        note(self.context).save(noted)
         with self._client() as client:
             had = 0
             for store in self.stores:
@@ -139,31 +127,15 @@ def restore_to(context: Context) -> Healer:
     """The healer: the whole cluster back to the instant, in place."""
 
     def heal(_record: UndoRecord) -> None:
-        noted = load(context)
-        if noted is None or noted.seconds is not None:
+        noted = note(context).due()
+        if noted is None:
             return
         done = ENGINE.restore_in_place(context, Target(time=noted.at), lambda _: None)
-        update = {"reached": done.reached, "seconds": done.seconds}
-        save(context, noted.model_copy(update=update))
+        note(context).restored(noted, done)
 
     return heal
 
 
-def load(context: Context) -> PitrTarget | None:
-    """What was noted; None where nothing was destroyed."""
-    path = _path(context)
-    return PitrTarget.model_validate_json(path.read_bytes()) if path.exists() else None
-
-
-def save(context: Context, noted: PitrTarget) -> None:
-    """Write it down, durably."""
-    write_atomic(_path(context), noted.model_dump_json(indent=2))
-
-
-def forget(context: Context) -> None:
-    """Of an earlier run."""
-    _path(context).unlink(missing_ok=True)
-
-
-def _path(context: Context) -> Path:
-    return context.layout.root / FILE
+def note(context: Context) -> Note[PitrTarget]:
+    """Where the instant is written down."""
+    return Note(context.layout.root / FILE, PitrTarget)

@@ -61,16 +61,12 @@ def _built(context: Context, spec: DrillSpec, stages: Sequence[Stage]) -> Drill:
 def _preflight(context: Context) -> Sequence[str]:
     lacks = missing(context)
     if not lacks:
-        destroyed_data.forget(context)
+        destroyed_data.note(context).forget()
     return lacks
 
 
 def _collect(context: Context, folder: Path) -> None:
-    noted = destroyed_data.load(context)
-    if noted is not None:
-        text = noted.model_dump_json(indent=2)
-        (folder / restore_checks.PITR_FILE).write_text(text, "utf-8")
-        destroyed_data.forget(context)
+    destroyed_data.note(context).collect(folder / restore_checks.PITR_FILE)
 
 
 RTO_AFTER_UNDO = 30.0  # seconds: the restore ends with a write through every proxy

@@ -7,7 +7,6 @@ file, nothing was.
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
 
 from psycopg import sql
@@ -16,9 +15,8 @@ from cluster.backup.contracts import Target
 from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.drill.contracts import Fault, Healer, Seen, UndoRecord
-from cluster.drill.events import Record
+from cluster.drill.noted import Note, PitrTarget
 from cluster.errors import OpsError
-from cluster.files import write_atomic
 from cluster.target import Hit
 from postgres import patroni, restore_in_place
 from postgres.client import superuser, value
@@ -33,15 +31,10 @@ AFTER_FAILOVER = (0.2, 2.5)  # seconds from the new primary's first sight to the
 FAILOVER_SECONDS = 120.0
 
 
-class PitrTarget(Record):
-    """The instant by both clocks, where its writes went, and what became of the restore."""
+class TimelineTarget(PitrTarget):
+    """The instant, and the timeline that was written then."""
 
-    at: datetime
-    at_ns: int
     timeline: int
-    switched: bool
-    reached: datetime | None = None
-    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,14 +70,14 @@ class DestroyData:
         database = self.context.topology.postgres.database
         with superuser(self.context, leader, database) as connection:
             timeline = value(connection, "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)")
-            noted = PitrTarget(
+            noted = TimelineTarget(
                 at=datetime.now(UTC),
                 at_ns=time.monotonic_ns(),
                 timeline=int(timeline, 16),
                 switched=bool(self.old),
             )
             clock.sleep(self.gap)
-            save(self.context, noted)
+            note(self.context).save(noted)
             connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(SCHEMA)))
             at = clock.monotonic()
             left = value(connection, "SELECT count(*) FROM pg_tables WHERE schemaname = %s", SCHEMA)
@@ -115,32 +108,16 @@ def restore_to(context: Context) -> Healer:
     """The healer: the whole cluster back to the instant, in place."""
 
     def heal(_record: UndoRecord) -> None:
-        noted = load(context)
-        if noted is None or noted.seconds is not None:
+        noted = note(context).due()
+        if noted is None:
             return
         target = Target(time=noted.at)
         done = restore_in_place.in_place(context, target, lambda _: None)
-        update = {"reached": done.reached, "seconds": done.seconds}
-        save(context, noted.model_copy(update=update))
+        note(context).restored(noted, done)
 
     return heal
 
 
-def load(context: Context) -> PitrTarget | None:
-    """What was noted; None where nothing was destroyed."""
-    path = _path(context)
-    return PitrTarget.model_validate_json(path.read_bytes()) if path.exists() else None
-
-
-def save(context: Context, noted: PitrTarget) -> None:
-    """Write it down, durably."""
-    write_atomic(_path(context), noted.model_dump_json(indent=2))
-
-
-def forget(context: Context) -> None:
-    """Of an earlier run."""
-    _path(context).unlink(missing_ok=True)
-
-
-def _path(context: Context) -> Path:
-    return context.layout.root / FILE
+def note(context: Context) -> Note[TimelineTarget]:
+    """Where the instant is written down."""
+    return Note(context.layout.root / FILE, TimelineTarget)

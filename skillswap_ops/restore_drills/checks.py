@@ -5,12 +5,11 @@ from datetime import datetime
 
 import numpy as np
 
-from cluster.drill.checkers.instant import held_to
+from cluster.drill.checkers.instant import held_to, judged, to_the_instant
 from cluster.drill.events import Record
 from cluster.drill.evidence import COLLECTED
 from cluster.drill.measures import Measures
 from cluster.drill.verdict import Finding, invalid, unknown, valid
-from mongo.drill_checks import judged
 from skillswap_ops.one_instant import OneInstant
 
 PROVED = "restore proof"
@@ -70,19 +69,9 @@ def to_one_instant(measures: Measures) -> Iterator[Finding]:
         return
     path = measures.run.folder / COLLECTED / INSTANT_FILE
     noted = OneInstant.model_validate_json(path.read_bytes())
-    if noted.seconds is None:
-        yield unknown(TO_ONE_INSTANT, "the restore is not known to have ended")
-        return
-    destroyed = measures.run.timeline.injections[-1].at_ns
-    for stream in measures.streams:
-        read = measures.run.read[stream.config.number]
-        if read is None:
-            yield unknown(TO_ONE_INSTANT, "not read back", stream.config.name)
-        else:
-            held = held_to(stream.history, read, noted.at_ns, destroyed)
-            took = f"both restored in {noted.seconds:.1f} s"
-            yield judged(TO_ONE_INSTANT, held, stream.config.name, took)
-    yield _references(noted)
+    yield from to_the_instant(TO_ONE_INSTANT, measures, noted.at_ns, noted.seconds)
+    if noted.seconds is not None:
+        yield _references(noted)
 
 
 def _references(noted: OneInstant) -> Finding:

@@ -28,12 +28,13 @@ from cluster.drill.contracts import (
     Timings,
     UndoRecord,
 )
+from cluster.drill.noted import PitrTarget
 from cluster.errors import OpsError
 from cluster.target import Hit
 from mongo import live, nodes
 from mongo.backup.engine import ENGINE as MONGO
 from mongo.backup.looking import ids
-from mongo.faults.destroyed_data import PitrTarget, instant
+from mongo.faults.destroyed_data import instant
 from mongo.writer import SegmentStore
 from postgres import restore_beside, wholeness
 from postgres.backup_engine import ENGINE as POSTGRES

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.drill.checkers.instant import Held, held_to
+from cluster.drill.checkers.instant import Held, held_to, judged
 from cluster.drill.history import History, empty
 from cluster.drill.ledger import op_id
 from cluster.drill.outcome import Outcome
 from cluster.drill.verdict import Validity
-from mongo.drill_checks import judged
 from skillswap_ops.one_instant import OneInstant
 from skillswap_ops.restore_drills.checks import _references
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillswap_ops import console
+from skillswap_ops.commands.restore.showing import record
 from skillswap_ops.options import Selection, confirm, selects_cluster, yes_option
 
 if TYPE_CHECKING:
@@ -93,16 +94,7 @@ def _check_address(address: str) -> None:
 
 def _show(selection: Selection, done: "Restored") -> None:
     if selection.json:
-        record = {
-            "engine": done.engine,
-            "backup": done.label,
-            "reached": done.reached.isoformat() if done.reached else None,
-            "seconds": round(done.seconds, 1),
-            "bytes": done.bytes_restored,
-            "folder": done.folder,
-            "how": done.how.splitlines(),
-        }
-        console.print_json(record)
+        console.print_json(record(done))
         return
     reached = (
         f"its last commit is of {done.reached.isoformat()}"

@@ -47,8 +47,8 @@ class LoseRegion:
         if not isinstance(target, CanKill):
             raise MissingPrerequisiteError(f"the {target.name} target cannot kill servers")
         cut = ""
-        if self.lag and isinstance(target, CanIsolate) and not target.lacks(CanIsolate):
-            target.isolate(PARTITION, _members(self.context, away=True), _sources(self.context))
+        if self.lag and (network := _network(self.context)):
+            network.isolate(PARTITION, _members(self.context, away=True), _sources(self.context))
             self.context.clock.sleep(self.lag)
             cut = f"the DR region had received nothing for {self.lag:.1f} s; "
         hit = target.kill(_members(self.context, away=False))
@@ -129,8 +129,14 @@ def _sources(context: Context) -> tuple[Server, ...]:
 
 
 def _rejoin(context: Context) -> None:
-    if isinstance(context.target, CanIsolate):
-        context.target.rejoin(PARTITION)
+    if network := _network(context):
+        network.rejoin(PARTITION)
+
+
+def _network(context: Context) -> CanIsolate | None:
+    """The target, where this user may cut its network; whoever may not, has not."""
+    target = context.target
+    return target if isinstance(target, CanIsolate) and not target.lacks(CanIsolate) else None
 
 
 def _silent(_text: str) -> None:

@@ -1,19 +1,29 @@
 """The checkers of the restore drills, on made-up runs; what each drill hits, and what heals it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import cast
 
 import pytest
 
 from cluster.drill.outcome import Outcome
 from cluster.drill.verdict import Validity
+from cluster.target import Target
 from postgres import regions, restore_checks
 from postgres.drills import DRILLS, healers
 from postgres.drills.skips import no_dr
 from postgres.faults.destroyed_data import RESTORE_TO, DestroyData, destroyed, restore_to
 from postgres.faults.flipped_byte import UNFLIP
-from postgres.faults.region_lost import REGION_BACK, LoseRegion, _members, lose_region
+from postgres.faults.region_lost import (
+    PARTITION,
+    REGION_BACK,
+    LoseRegion,
+    _members,
+    _rejoin,
+    lose_region,
+)
 from postgres.regions import Regions, Stage
 from postgres.scopes import primary_scope
 from tests.unit.drill_samples import FAULT, RATE, MadeUp, Op, ns
@@ -166,6 +176,34 @@ def test_every_fault_has_its_healer_and_its_place(tmp_path: Path) -> None:
     assert fault.undo.kind == REGION_BACK
     names = {spec.name for spec in DRILLS}
     assert {"pg-pitr", "pg-pitr-failover", "pg-dr-promote", "pg-backup-corruption"} <= names
+
+
+class Network:
+    """A target that can cut, if its user may."""
+
+    name = "made up"
+
+    def __init__(self, lacks: str) -> None:
+        self._lacks = lacks
+        self.rejoined: list[str] = []
+
+    def lacks(self, _need: type) -> str:
+        return self._lacks
+
+    def isolate(self, *_: object) -> None:
+        raise NotImplementedError
+
+    def rejoin(self, name: str) -> None:
+        self.rejoined.append(name)
+
+
+@pytest.mark.parametrize(("lacks", "rejoined"), [("", [PARTITION]), ("needs root", [])])
+def test_who_may_not_cut_has_nothing_to_join_again(
+    tmp_path: Path, lacks: str, rejoined: list[str]
+) -> None:
+    network = Network(lacks)
+    _rejoin(replace(context(tmp_path), target=cast("Target", network)))
+    assert network.rejoined == rejoined
 
 
 def test_without_a_dr_region_there_is_nobody_to_promote(tmp_path: Path) -> None:

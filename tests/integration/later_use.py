@@ -1,13 +1,8 @@
 """One real use of each later service, through the gateway of a deployment."""
 
-import json
 import ssl
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,32 +15,6 @@ from manifests.services.instances import JWT_KEY, JWT_SECRET
 from manifests.services.settings import Jwt
 from skillswap_ops.services.base.tokens import Tokens
 from tests.integration.service_lab import PASSWORD, expect, refused
-
-
-class FakeModel(BaseHTTPRequestHandler):
-    """Speaks chat completions: answers how many turns it was given."""
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        text = json.dumps({"choices": [{"message": {"content": f"{len(asked['messages'])}"}}]})
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_: Any) -> None:
-        """Quietly."""
-
-
-@contextmanager
-def fake_model() -> Iterator[str]:
-    """The base URL of a model server."""
-    server = HTTPServer(("127.0.0.1", 0), FakeModel)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,8 @@ class ServiceLab:
         try:
             yield instance
         finally:
+            # Gone from the list too: what asks every instance is not to ask this one.
+            self.instances.pop(name, None)
             if instance.process.poll() is None:
                 instance.kill()
 

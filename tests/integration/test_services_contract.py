@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.integration.providers import bucket_of_s3, fake_model
 from tests.integration.service_lab import SERVICES, ServiceLab
 
 pytestmark = pytest.mark.servers
@@ -82,3 +85,36 @@ def test_services_get_documented_answers_and_no_5xx(
 ) -> None:
     url = services.instances[f"{service}-1"].url
     schemathesis(url, services.service(), tmp_path, "--include-path-regex", "^/internal")
+
+
+@contextmanager
+def providers_of(service: str) -> Iterator[Mapping[str, object]]:
+    """The settings without which a service of a later stage answers 501 to everybody."""
+    if service == "files":
+        with bucket_of_s3() as store:
+            yield {"s3": store}
+    elif service == "ai":
+        with fake_model() as url:
+            yield {"providers": {"ai": {"base_url": url, "model": "test"}}}
+    elif service == "virtual-classroom":
+        video = {"base_url": "https://meet.example.org", "application": "app", "secret": "s" * 32}
+        yield {"providers": {"video": video}}
+    else:
+        yield {}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("service", ["files", "groups", "gamification", "ai", "virtual-classroom"])
+def test_later_services_get_documented_answers_and_no_5xx(
+    services: ServiceLab, service: str, tmp_path: Path
+) -> None:
+    user = services.user("APPRENANT", "ENSEIGNANT", "MODERATEUR", "ADMIN")
+    mine = {"Authorization": f"Bearer {user.token}"}
+    with (
+        providers_of(service) as settings,
+        services.beside(f"{service}-1", **settings) as instance,
+    ):
+        schemathesis(instance.url, mine, tmp_path, "--exclude-path-regex", "^/internal")
+        schemathesis(
+            instance.url, services.service(), tmp_path, "--include-path-regex", "^/internal"
+        )

@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
-import boto3
 import httpx
 import jwt
 import pytest
-from moto.server import ThreadedMotoServer
 
-from tests.integration.later_use import fake_model
+from tests.integration.providers import bucket_of_s3, fake_model
 from tests.integration.service_lab import PORT, Instance, ServiceLab, User, expect, refused
 from tests.integration.test_services_journey import eventually, keyed, proposal
 
@@ -28,29 +26,8 @@ def acts(user: User, instance: Instance) -> httpx.Client:
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[dict[str, str]]:
-    """An S3 endpoint with an empty bucket."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    store = {
-        "endpoint": f"http://{host}:{port}",
-        "region": "eu-west-1",
-        "bucket": "media",
-        "access_key": "testing",
-        "secret_key": "testing",
-    }
-    client = boto3.client(
-        "s3",
-        endpoint_url=store["endpoint"],
-        region_name=store["region"],
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
-    client.create_bucket(
-        Bucket="media", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-    )
-    yield store
-    server.stop()
+    with bucket_of_s3() as store:
+        yield store
 
 
 def test_files_are_given_out_when_they_are_clean(

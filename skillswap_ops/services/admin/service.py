@@ -211,7 +211,7 @@ async def grant(asked: NewAdministrator, at: At, _who: Service) -> Administrator
     Somebody must be the first one, whom no administrator can have named.
     """
     body = {"courriel": asked.courriel}
-    found = await at.upstreams.call("auth", "POST", "/internal/users/by-email", body=body)
+    found = await at.upstreams.call("auth", "POST", "/internal/user-by-email", body=body)
     if found is None:
         raise ApiError(problems.NOT_FOUND, "no account has this e-mail")
     user, roles = str(found["id_utilisateur"]), list(found["roles"])

@@ -36,7 +36,7 @@ async def one(user: Id, at: At, _who: Service) -> OwnProfile:
     return own(await accounts.user(at, user))
 
 
-@router.post("/users/by-email")
+@router.post("/user-by-email")
 async def by_email(asked: ByEmail, at: At, _who: Service) -> OwnProfile:
     """The user who logs in with this e-mail."""
     row = await at.mongo.find("UTILISATEUR", {"courriel": asked.courriel})

@@ -13,9 +13,15 @@ from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Node
 from cluster.target import ToolResult
 from postgres import archive, wal
+from postgres.client import superuser, value
+from postgres.scopes import data_folder
 
 LOCKED = 50  # pgBackRest's exit code where another of its commands holds the lock
 HALF_MADE = 55  # its FileMissingError: of archive.info and backup.info one is there
+NOT_ARCHIVED = 82  # its ArchiveTimeoutError: a segment did not come in time
+REFUSED = """
+SELECT last_failed_wal FROM pg_stat_archiver
+WHERE last_failed_time > coalesce(last_archived_time, '-infinity')"""
 STOPPED = 62  # its StopError: somebody said `pgbackrest stop`
 INFO_SECONDS = 60
 CHECK_SECONDS = 60
@@ -211,7 +217,25 @@ def create_stanza(context: Context, node: Node) -> None:
 
 def check(context: Context, node: Node) -> None:
     """Prove archiving: a new WAL segment must reach every repository. Raises OpsError if not."""
-    _run(context, node, ("check",), CHECK_SECONDS)
+    ended = _ended(context, node, ("check",), CHECK_SECONDS)
+    if ended.code == NOT_ARCHIVED and (segment := _refused_segment(context, node)):
+        # `check` says only that it waited in vain: the push itself says why.
+        pushed = push(context, node, segment)
+        why = _reason(pushed) if pushed.code else "pushed by hand it passes"
+        raise OpsError(f"pgbackrest archive-push of {segment} on {node.name}: {why}")
+    _good(node, ("check",), ended)
+
+
+def push(context: Context, node: Node, segment: str) -> ToolResult:
+    """Push one file of `pg_wal`, as PostgreSQL would; a file that is there already is no error."""
+    path = data_folder(context.layout, node) / "pg_wal" / segment
+    return _ended(context, node, ("archive-push", str(path)), CHECK_SECONDS)
+
+
+def _refused_segment(context: Context, node: Node) -> str:
+    """The file at which PostgreSQL's archiver has been since it failed last; "" if it goes on."""
+    with superuser(context, node) as connection:
+        return str(value(connection, REFUSED) or "")
 
 
 def take(context: Context, node: Node, kind: str, repository: int) -> None:

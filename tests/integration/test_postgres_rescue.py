@@ -2,20 +2,24 @@
 
 import base64
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
 from cluster.clock import wait_for
+from cluster.errors import OpsError
 from cluster.inventory import Kind, Node
 from cluster.local import processes
 from cluster.local.steps import start_steps, supervisor_step
 from cluster.plan import Finished, Outcome, Step, execute, in_order
 from cluster.web import request
-from postgres import names, patroni, rescue
+from postgres import backup, names, patroni, rescue
+from postgres.client import superuser, value
 from postgres.scopes import data_folder, dr_scope, primary_scope, scopes
 from postgres.servers import configuration_step, servers
 from postgres.steps import archive, steps
@@ -58,6 +62,30 @@ def test_a_half_made_archive_is_made_anew(context: LocalContext) -> None:
         file.unlink()
     run(context)
     assert {end.outcome for end in run(context)} == {Outcome.UNCHANGED}
+    _refused_because_of_another(context)
+
+
+def _refused_because_of_another(context: LocalContext) -> None:
+    """A segment of that name is there already, with other content: it is said, not waited for."""
+    leader = patroni.leader_of(primary_scope(context))
+    with superuser(context, leader) as connection:
+        current = str(value(connection, "SELECT pg_walfile_name(pg_current_wal_lsn())"))
+    other = backup.archived(context, leader)[-1]
+    wal = data_folder(context.layout, leader) / "pg_wal"
+    target = wal.parent / current
+    shutil.copy2(wal / other, target)
+    shutil.chown(target, *_owner(wal / other))
+    try:
+        assert backup.push(context, leader, str(target)).code == 0
+    finally:
+        target.unlink()
+    with pytest.raises(OpsError, match=rf"archive-push of {current} on pg1: .*\[045\].*checksum"):
+        backup.check(context, leader)
+
+
+def _owner(path: Path) -> tuple[int, int]:
+    seen = path.stat()
+    return seen.st_uid, seen.st_gid
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def lab(shared_lab: Lab) -> Iterator[Lab]:
     shared_lab.run("services", "undeploy", "--yes")
 
 
+@pytest.mark.exhaustive
 def test_journeys_are_served_and_what_was_acknowledged_is_kept(lab: Lab) -> None:
     ended = lab.run("services", "load", "--seconds", "20", "--rate", "0.5", "-o", "json", code=None)
     assert ended.returncode in {0, 3}, ended.stderr  # 3: this machine, and not the services

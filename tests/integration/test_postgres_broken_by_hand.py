@@ -1,6 +1,7 @@
 """What an operator breaks by hand: `verify` names the requirement, `provision` puts it right."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
@@ -34,23 +35,41 @@ def make_superuser(context: Context) -> None:
         connection.execute("ALTER ROLE monitor PASSWORD 'guessed'")
 
 
-CASES: list[tuple[Callable[[Context], None], str]] = [
-    (alter_system("synchronous_standby_names", ""), "exactly the one named standby"),
-    (alter_system("archive_command", "/bin/false"), "WAL archiving is on"),
-    (change_dynamic_configuration, "survives the loss of etcd"),
-    (make_superuser, "the rights that it needs and no other"),
-]
+@dataclass(frozen=True)
+class Breakage:
+    """What was broken, and the requirement that must be named."""
+
+    act: Callable[[Context], None]
+    requirement: str
 
 
-@pytest.mark.parametrize(("break_it", "requirement"), CASES, ids=[case[1] for case in CASES])
-def test_broken_by_hand(
-    shared_lab: Lab, break_it: Callable[[Context], None], requirement: str
-) -> None:
-    break_it(shared_lab.context)
+NO_STANDBY = Breakage(
+    alter_system("synchronous_standby_names", ""), "exactly the one named standby"
+)
+NO_ARCHIVE = Breakage(alter_system("archive_command", "/bin/false"), "WAL archiving is on")
+UNSAFE = Breakage(change_dynamic_configuration, "survives the loss of etcd")
+SUPERUSER = Breakage(make_superuser, "the rights that it needs and no other")
+ALONE = pytest.mark.exhaustive
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param((NO_STANDBY, NO_ARCHIVE, SUPERUSER), id="three at once"),
+        pytest.param((NO_STANDBY,), id="standby", marks=ALONE),
+        pytest.param((NO_ARCHIVE,), id="archive", marks=ALONE),
+        pytest.param((UNSAFE,), id="etcd", marks=ALONE),
+        pytest.param((SUPERUSER,), id="rights", marks=ALONE),
+    ],
+)
+def test_broken_by_hand(shared_lab: Lab, broken: tuple[Breakage, ...]) -> None:
+    for each in broken:
+        each.act(shared_lab.context)
     try:
         found = shared_lab.run("verify", "-k", "postgres", code=1)
-        broken = [line for line in found.stdout.splitlines() if line.startswith("✘")]
-        assert [line for line in broken if requirement in line], found.stdout
+        red = [line for line in found.stdout.splitlines() if line.startswith("✘")]
+        for each in broken:
+            assert [line for line in red if each.requirement in line], found.stdout
     finally:
         shared_lab.run("provision")
     shared_lab.run("verify", "-k", "postgres")

@@ -91,7 +91,8 @@ def _owner(path: Path) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("server", "word"),
     [
-        ("pg1", "performing post-bootstrap"),  # a valid control file, and no database yet
+        # A valid control file, and no database yet.
+        pytest.param("pg1", "performing post-bootstrap", marks=pytest.mark.exhaustive),
         pytest.param("pgsync1", "replica has been created", marks=pytest.mark.exhaustive),
         pytest.param(
             "pgdr1", "replica has been created", marks=pytest.mark.exhaustive

@@ -23,6 +23,7 @@ LIVE = "the live configuration"
 DECLARED = "the topology"
 CONFIG_DRILLS = frozenset({"mongo-config-loss"})  # it is another set that is hurt
 NOTHING = "Nothing is foretold, as no failover is expected"
+RESTORES = "Nothing is foretold: a restore takes as long as its data (`backup prove` measures it)"
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,9 @@ def _foretold(
         promised.append(topology.sla.postgres.rto)
     rto = min(promised)
     if simulate is None:
-        return Foretold(spec.name, source, None, rto, None, why=NOTHING)
+        restores = "restore" in spec.tags and "corruption" not in spec.name
+        why = RESTORES if restores else NOTHING
+        return Foretold(spec.name, source, None, rto, None, why=why)
     simulation = simulate()
     election = topology.sla.mongo.election if of_mongo and simulation.elected is not None else None
     return Foretold(

@@ -51,8 +51,9 @@ def load(
     number = manifest.current(histories) if current is None else current
     known = {key: one for key, one in histories.items() if key <= number}
     manifests, broken = _manifests(storage, sealer)
-    line = manifest.ancestry(known, number)
-    found = {(one, name): listed(storage, one, name) for one in line for name in sets}
+    manifest.ancestry(known, number)  # raises where it is a loop
+    every = (manifest.FIRST_HISTORY, *known)
+    found = {(one, name): listed(storage, one, name) for one in every for name in sets}
     made = Catalogue(
         number,
         known,
@@ -111,7 +112,8 @@ def needed(catalogue: Catalogue) -> tuple[Slice, ...]:
     """The slices that a restore may read."""
     found = {
         piece.slice
-        for one in planning.every_source(catalogue)
+        for era in planning.eras(catalogue)
+        for one in planning.every_source(era.then)
         for reached in one.reaches.values()
         for piece in reached.pieces
     }

@@ -38,7 +38,7 @@ COPIES = 2  # at once
 
 
 class UnderWay(BaseModel):
-    """A restore in place that has stopped the servers. `parent` is the history that it leaves."""
+    """A restore in place that has stopped the servers. `parent` is the history that it ends."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -99,21 +99,24 @@ def restore(context: Context, plan: Plan, say: Say) -> Beside:
 
 
 def manifest_parent(context: Context) -> int:
-    """The history that a restore leaves: of one that was cut off, the one that it left."""
+    """The history that a restore ends: of one that was cut off, the one that it ended."""
     found = under_way(context)
     if found:
         return found.parent
     return manifest.current(manifest.histories(settings.place(context).storage()))
 
 
-def branch(context: Context, plan: Plan, beside: Beside, parent: int) -> None:
-    """Begin a new history; one that a restore began which was cut off is nobody's."""
+def branch(context: Context, plan: Plan, beside: Beside, ended: int) -> None:
+    """Begin a new history, that goes on from the one which was written at the instant.
+
+    One that a restore began which was cut off is nobody's.
+    """
     storage = settings.place(context).storage()
     known = manifest.histories(storage)
-    storage.delete(manifest.history_key(number) for number in known if number > parent)
+    storage.delete(manifest.history_key(number) for number in known if number > ended)
     made = History(
-        number=parent + 1,
-        parent=parent,
+        number=ended + 1,
+        parent=plan.history,
         cut=plan.cut,
         made=datetime.now(UTC),
         sets={
@@ -135,13 +138,11 @@ def _terms(context: Context) -> dict[str, int]:
 
 
 def _stop(context: Context, every: Sequence[Server]) -> None:
-    """First what writes and what archives, then the members."""
-    clients = {Kind.ROUTER, Kind.ARCHIVER}
-    for group in (
-        [server for server in every if server.node.kind in clients],
-        [server for server in every if server.node.kind not in clients],
-    ):
-        ask_all(group, context.target.stop)
+    """First what writes, then what archives that, then the members."""
+    order = (Kind.ROUTER, Kind.ARCHIVER)
+    for kind in order:
+        ask_all([server for server in every if server.node.kind is kind], context.target.stop)
+    ask_all([server for server in every if server.node.kind not in order], context.target.stop)
     for node in nodes.archivers(context):  # what it said is of another history
         (context.layout.data(node) / STATE).unlink(missing_ok=True)
 

@@ -1,24 +1,31 @@
-"""Which instants can be restored to, and from what: pure, from what is in the repository."""
+"""Which instants can be restored to, and from what: pure, from what is in the repository.
 
-from collections.abc import Iterable, Mapping, Sequence
+An instant means the data as it was *then*: in the history that was being written at that time. So
+what was written after a restore in place, and what was written before it and put away by it, can
+both be reached by the clock alone, as with PostgreSQL's timelines.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cluster.backup.contracts import Window
 from cluster.errors import InvalidInputError
 from mongo.backup import stamps
-from mongo.backup.manifest import History, Manifest, ancestry
+from mongo.backup.manifest import FIRST_HISTORY, History, Manifest, ancestry
 from mongo.backup.slices import Gap, Piece, Reach, Slice, reach
 from mongo.backup.stamps import Stamp
 
 REPOSITORY = 1
 NAMED_WINDOWS = 4  # in a message
+SECOND = timedelta(seconds=1)
+ALWAYS, FOR_EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 Slices = Mapping[tuple[int, str], Sequence[Slice]]  # by history and set
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What the repository holds, of the history that goes on and those that it came from."""
+    """What the repository holds, of all histories, seen from one: `current` goes on."""
 
     current: int
     histories: Mapping[int, History]
@@ -69,11 +76,12 @@ class SetPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """A restore to before `cut`, on all sets."""
+    """A restore to before `cut`, on all sets, of the data as it was in `history`."""
 
     manifest: Manifest
     cut: Stamp
     sets: tuple[SetPlan, ...]
+    history: int
 
     @property
     def instant(self) -> datetime:
@@ -118,24 +126,57 @@ def sources(catalogue: Catalogue) -> tuple[Source, ...]:
     return tuple(one for one in every_source(catalogue) if one.first <= one.last)
 
 
+@dataclass(frozen=True)
+class Era:
+    """When a history was the one that is written: whole seconds, both counted."""
+
+    then: Catalogue
+    first: datetime
+    last: datetime
+
+    def sources(self) -> tuple[Source, ...]:
+        """The snapshots from which an instant of the era can be reached."""
+        return tuple(
+            one for one in sources(self.then) if one.first <= self.last and one.last >= self.first
+        )
+
+
+def eras(catalogue: Catalogue) -> Iterator[Era]:
+    """The histories one after another, up to the current one, which has not ended."""
+    numbers = [FIRST_HISTORY, *sorted(catalogue.histories)]
+    begins = [ALWAYS, *(_whole(catalogue.histories[one].made) for one in numbers[1:])]
+    ends = [*(begun - SECOND for begun in begins[1:]), FOR_EVER]
+    for number, first, last in zip(numbers, begins, ends, strict=True):
+        yield Era(replace(catalogue, current=number), first, last)
+
+
+def _whole(at: datetime) -> datetime:
+    """The first second that begins then or later."""
+    begun = at.replace(microsecond=0)
+    return begun if begun == at else begun + SECOND
+
+
 def windows(catalogue: Catalogue) -> tuple[Window, ...]:
     """The instants that can be restored to, without those in a gap."""
     spans: list[tuple[datetime, datetime]] = []
-    for one in sources(catalogue):
-        if spans and one.first <= spans[-1][1]:
-            spans[-1] = spans[-1][0], max(spans[-1][1], one.last)
-        else:
-            spans.append((one.first, one.last))
+    for era in eras(catalogue):
+        for one in era.sources():
+            first, last = max(one.first, era.first), min(one.last, era.last)
+            if spans and first <= spans[-1][1]:
+                spans[-1] = spans[-1][0], max(spans[-1][1], last)
+            else:
+                spans.append((first, last))
     return tuple(Window(REPOSITORY, first, last) for first, last in spans)
 
 
 def plan(catalogue: Catalogue, instant: datetime) -> Plan:
     """What to restore from. Raises InvalidInputError that names the possible range."""
     cut = stamps.cut(instant)
-    chosen = [one for one in sources(catalogue) if one.first <= cut.instant <= one.last]
+    era = next(one for one in eras(catalogue) if one.first <= cut.instant <= one.last)
+    chosen = [one for one in era.sources() if one.first <= cut.instant <= one.last]
     if not chosen:
         raise InvalidInputError(
-            f"MongoDB cannot be restored to {_text(instant)}: {_why(catalogue, cut.instant)}",
+            f"MongoDB cannot be restored to {_text(instant)}: {_why(era, cut.instant)}",
             _possible(windows(catalogue)),
         )
     best = chosen[-1]
@@ -143,7 +184,7 @@ def plan(catalogue: Catalogue, instant: datetime) -> Plan:
         SetPlan(name, tuple(_before(best.reaches[name].pieces, cut)))
         for name in sorted(best.manifest.sets)
     )
-    return Plan(best.manifest, cut, tuple(sets))
+    return Plan(best.manifest, cut, tuple(sets), era.then.current)
 
 
 def _before(pieces: Iterable[Piece], cut: Stamp) -> Iterable[Piece]:
@@ -152,8 +193,8 @@ def _before(pieces: Iterable[Piece], cut: Stamp) -> Iterable[Piece]:
     return (replace(one, upto=min(one.upto, last)) for one in pieces if one.after < last)
 
 
-def _why(catalogue: Catalogue, instant: datetime) -> str:
-    found = sources(catalogue)
+def _why(era: Era, instant: datetime) -> str:
+    found = sources(era.then)
     if not found:
         return "there is no snapshot from which anything can be restored"
     if instant < found[0].first:
@@ -165,6 +206,8 @@ def _why(catalogue: Catalogue, instant: datetime) -> str:
                 f"{name}'s archive lacks what happened from {_text(reached.last.instant)} "
                 f"to {_text(reached.missing.instant)}"
             )
+    if era.last != FOR_EVER:
+        return f"that is past the end of history {era.then.current}, which a restore in place ended"
     return "that is past the end of the archive"
 
 

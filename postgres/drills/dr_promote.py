@@ -10,9 +10,7 @@ from cluster.drill.contracts import (
     Drill,
     DrillSpec,
     Effect,
-    Prediction,
     Promise,
-    Range,
     Stage,
 )
 from cluster.target import CanKill
@@ -20,16 +18,13 @@ from postgres import regions, restore_checks
 from postgres.drills.common import drill, streams, timings
 from postgres.drills.skips import no_dr
 from postgres.faults.region_lost import lose_region, promote_dr
+from postgres.forecast import DECISION
 from postgres.observer import ScopeObserver
 from postgres.scopes import away_scope, home_scope, primary_scope
 
 LAG = 2.0  # seconds that the link is down before the region is
-DECISION = 2.0  # seconds until the operator acts
 RPO = 30.0  # seconds: the DR region is asynchronous; a WAL segment is archived within a minute
 CONVERGE = 420.0
-# `dr promote`, measured: look, drain (1 s), Patroni's next round, the proxies' first check, the
-# archive's proof.
-PROMOTED = Range(3.0, 45.0)
 
 
 def round_trip(context: Context) -> Drill:
@@ -55,12 +50,6 @@ def round_trip(context: Context) -> Drill:
         made,
         observers=(ScopeObserver(context, both),),
         preserve=partial(_keep, context),
-        prediction=Prediction(
-            elected=PROMOTED,
-            sustained=Range(PROMOTED.low, PROMOTED.high + 10.0),
-            basis=f"{DECISION:g} s until the operator acts, then `dr promote`: what was received "
-            "is replayed, Patroni promotes in its next round, the proxies follow",
-        ),
     )
 
 

@@ -269,7 +269,7 @@ def test_in_place_and_then_once_more_through_both_histories(lab: Lab, load: Load
     with load:
         time.sleep(1.5)
         at = whole_second()
-        time.sleep(2.5)
+        time.sleep(3.5)
     until = time.time()
     lab.run("restore", "mongo", "--to", text(at), "--in-place", "--yes")
     first = {segment: live(lab, segment) for segment in shards(lab.context)}
@@ -279,6 +279,15 @@ def test_in_place_and_then_once_more_through_both_histories(lab: Lab, load: Load
     assert wrong == []
     lab.run("status")
     assert locking.held(lab.context) is None
+
+    put_away, folder = at + timedelta(seconds=2), lab.home / "put-away"
+    lab.run("restore", "mongo", "--to", text(put_away), "--into", str(folder))
+    assert [
+        line
+        for segment in shards(lab.context)
+        for line in load.wrong(segment, in_copy(lab, folder, segment), put_away, until)
+    ] == []
+    shutil.rmtree(folder)
 
     begun = {segment: len(writes) for segment, writes in load.writes.items()}
     with load:

@@ -40,6 +40,13 @@ def test_every_failover_is_predicted() -> None:
     assert all(bool(each.why) is (each.prediction is None) for each in found)
 
 
+def test_who_restores_is_told_why_nothing_is_foretold() -> None:
+    found = foretell(TP3, declared(TP3), all_drills())
+    assert "as long as its data" in of(found, "pg-pitr").why
+    assert "no failover" in of(found, "pg-backup-corruption").why
+    assert of(found, "pg-dr-promote").why == ""
+
+
 def test_tp3_keeps_its_promises() -> None:
     for each in foretell(TP3, declared(TP3), all_drills()):
         assert not each.late, each.drill

@@ -60,7 +60,7 @@ def test_copies_listen_where_no_node_does(tmp_path: Path) -> None:
 
 
 def test_a_snapshot_of_other_shards_is_refused(tmp_path: Path) -> None:
-    made = Plan(snapshot("one", config=1, shard_a=1), Stamp(9, 0), ())
+    made = Plan(snapshot("one", config=1, shard_a=1), Stamp(9, 0), (), 1)
     sets = {one.name: one for one in nodes.replica_sets(context(tmp_path))}
     with pytest.raises(
         RefusedError, match="holds config, shard-a; the cluster has config, shard-a"

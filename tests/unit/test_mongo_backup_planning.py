@@ -144,6 +144,53 @@ def test_what_happened_after_the_cut_in_the_old_history_is_never_used() -> None:
         ancestry({2: found.histories[2].model_copy(update={"parent": 2})}, 2)
 
 
+def test_an_instant_means_the_data_as_it_was_then() -> None:
+    """History 1 was written until 2 began at 300: what it wrote after the cut is within reach."""
+    found = branched()
+    made = plan(found, when(180))
+    assert made.history == 1
+    assert {p.slice.history for one in made.sets for p in one.pieces} == {1}
+    assert [p.upto for one in made.sets for p in one.pieces][-1] == Stamp(179, 0xFFFFFFFF)
+    assert plan(found, when(350)).history == 2
+    assert windows(found) == (Window(1, when(103), when(200)), Window(1, when(300), when(400)))
+    with pytest.raises(InvalidInputError, match="past the end of history 1, which a restore"):
+        plan(found, when(299))
+
+
+def test_a_snapshot_of_the_history_that_was_left_serves_what_was_written_in_it() -> None:
+    late = snapshot("late", config=150, shard_a=150)
+    found = branched()
+    found = Catalogue(2, found.histories, (FIRST, late), found.slices)
+    assert plan(found, when(180)).manifest is late
+    assert plan(found, when(140)).manifest is FIRST
+
+
+def test_a_history_may_go_on_from_one_that_was_left_before() -> None:
+    """Back to 180 of history 1, which 2 had put away: 3 goes on from 1, as if 2 had not been."""
+    found = branched()
+    third = History(
+        number=3, parent=1, cut=Stamp(180, 0), made=when(500.5),
+        sets={name: Branch(last=Stamp(179, 1), hash="h") for name in SETS},
+    )  # fmt: skip
+    slices = {**found.slices} | {
+        (3, name): (Slice(3, name, Stamp(179, 1), Stamp(600, 1)),) for name in SETS
+    }
+    found = Catalogue(3, {**found.histories, 3: third}, (FIRST,), slices)
+    for one in plan(found, when(550)).sets:
+        assert [(p.slice.history, p.upto.seconds) for p in one.pieces] == [
+            (1, 120),
+            (1, 179),
+            (3, 549),
+        ]
+    assert plan(found, when(350)).history == 2
+    assert plan(found, when(180)).history == 1
+    assert windows(found) == (
+        Window(1, when(103), when(200)),
+        Window(1, when(300), when(400)),
+        Window(1, when(501), when(600)),
+    )
+
+
 def test_an_old_history_that_lacks_its_end_carries_no_new_one() -> None:
     found = branched()
     slices = {**found.slices, (1, "config"): archive(1, "config", 90, 120)}

@@ -18,6 +18,7 @@ from cluster.server import Server
 from cluster.topology_file import dump_topology, load_topology
 from manifests.services import releases
 from manifests.services.executor import Book
+from mongo import leaving
 from mongo.backup.inplace import refuse_half_restored
 from postgres import regions, restore_state
 from skillswap_ops import service_steps
@@ -163,6 +164,7 @@ def component_times(ends: Iterable[Finished]) -> list[ComponentTime]:
 def stop(context: LocalContext) -> None:
     """Stop every server cleanly, and supervisord; data stays."""
     with exclusive(context.layout.lock, "stop"):
+        leaving.hurry(context)
         with suppress(UnreachableError):
             context.target.supervisor.shutdown()
         stop_strays(context.target, context.clock)

@@ -22,7 +22,7 @@ from cluster.inventory import Kind, Node
 from cluster.plan import Outcome as StepOutcome
 from cluster.plan import Step, execute
 from cluster.server import Server
-from mongo import members, nodes, steps
+from mongo import leaving, members, nodes, steps
 from mongo.backup import manifest, packing, restoring, settings
 from mongo.backup.archiver.config import STATE
 from mongo.backup.manifest import Branch, History
@@ -142,6 +142,7 @@ def _stop(context: Context, every: Sequence[Server]) -> None:
     order = (Kind.ROUTER, Kind.ARCHIVER)
     for kind in order:
         ask_all([server for server in every if server.node.kind is kind], context.target.stop)
+    leaving.hurry(context)
     ask_all([server for server in every if server.node.kind not in order], context.target.stop)
     for node in nodes.archivers(context):  # what it said is of another history
         (context.layout.data(node) / STATE).unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,17 +72,24 @@ class Load:
         """What a copy of the instant `at` should not lack or hold; writes after `until` are none
         of its. Too few writes on a side are wrong as well.
         """
-        held, instant = set(found), at.timestamp()
-        before = [one for one in self.writes[segment] if one.acked and one.acked <= instant]
-        after = [one for one in self.writes[segment] if instant < one.sent <= until]
-        missing = [one.id for one in before if one.id not in held]
-        kept = [one.id for one in after if one.id in held]
-        counts = f"{len(before)} before, {len(after)} after"
-        return [
-            *([f"{segment}: of {counts}: missing {missing[:5]}"] if missing else []),
-            *([f"{segment}: of {counts}: kept {kept[:5]}"] if kept else []),
-            *([f"{segment}: too few: {counts}"] if len(before) < 10 or len(after) < 10 else []),
-        ]
+        return wrong(segment, self.writes[segment], found, at, until)
+
+
+def wrong(
+    name: str, writes: Sequence[Write], found: Iterable[int], at: datetime, until: float
+) -> list[str]:
+    """The same of any load."""
+    held, instant = set(found), at.timestamp()
+    before = [one for one in writes if one.acked and one.acked <= instant]
+    after = [one for one in writes if instant < one.sent <= until]
+    missing = [one.id for one in before if one.id not in held]
+    kept = [one.id for one in after if one.id in held]
+    counts = f"{len(before)} before, {len(after)} after"
+    return [
+        *([f"{name}: of {counts}: missing {missing[:5]}"] if missing else []),
+        *([f"{name}: of {counts}: kept {kept[:5]}"] if kept else []),
+        *([f"{name}: too few: {counts}"] if len(before) < 10 or len(after) < 10 else []),
+    ]
 
 
 def whole_second() -> datetime:

@@ -1,18 +1,30 @@
-"""What is said to members that are all about to stop: none need wait for its clients to go on.
+"""All members stopped together, without the waits that are for one that leaves while others stay.
 
 A mongod that is told to end serves on for 15 s, so that clients find another member meanwhile
-(shutdownTimeoutMillisForSignaledShutdown). Where all members go there is none to be found.
+(shutdownTimeoutMillisForSignaledShutdown): where all go there is none to be found. And a shard's
+member takes leave of the config servers, for 15 s where those are gone before it.
 """
+
+from collections.abc import Sequence
 
 from cluster.context import Context
 from cluster.errors import OpsError
-from cluster.inventory import Node
+from cluster.inventory import Kind, Node
+from cluster.server import Server
 from mongo import nodes
 from mongo.client import ask_all, node_client
 from mongo.credentials import internal
 
 MILLISECONDS = 100
 ANSWER_SECONDS = 2.0
+
+
+def stop_members(context: Context, members: Sequence[Server]) -> None:
+    """Stop these members, which are all: the config servers' last."""
+    hurry(context)
+    config = [server for server in members if server.node.kind is Kind.CONFIG]
+    ask_all([server for server in members if server not in config], context.target.stop)
+    ask_all(config, context.target.stop)
 
 
 def hurry(context: Context) -> None:

@@ -20,11 +20,14 @@ from manifests.services import releases
 from manifests.services.executor import Book
 from mongo import leaving
 from mongo.backup.inplace import refuse_half_restored
+from mongo.servers import servers
 from postgres import regions, restore_state
 from skillswap_ops import service_steps
 from skillswap_ops.console import note
 from skillswap_ops.engines import all_servers, data_servers, engine_steps
 from skillswap_ops.wiring import LocalContext
+
+MEMBERS = frozenset({Kind.SHARD, Kind.ARBITER, Kind.CONFIG})
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,9 @@ def component_times(ends: Iterable[Finished]) -> list[ComponentTime]:
 def stop(context: LocalContext) -> None:
     """Stop every server cleanly, and supervisord; data stays."""
     with exclusive(context.layout.lock, "stop"):
-        leaving.hurry(context)
+        members = [one for one in servers(context) if one.node.kind in MEMBERS]
+        with suppress(UnreachableError):
+            leaving.stop_members(context, members)
         with suppress(UnreachableError):
             context.target.supervisor.shutdown()
         stop_strays(context.target, context.clock)

@@ -142,8 +142,7 @@ def _stop(context: Context, every: Sequence[Server]) -> None:
     order = (Kind.ROUTER, Kind.ARCHIVER)
     for kind in order:
         ask_all([server for server in every if server.node.kind is kind], context.target.stop)
-    leaving.hurry(context)
-    ask_all([server for server in every if server.node.kind not in order], context.target.stop)
+    leaving.stop_members(context, [one for one in every if one.node.kind not in order])
     for node in nodes.archivers(context):  # what it said is of another history
         (context.layout.data(node) / STATE).unlink(missing_ok=True)
 

@@ -167,8 +167,8 @@ def component_times(ends: Iterable[Finished]) -> list[ComponentTime]:
 def stop(context: LocalContext) -> None:
     """Stop every server cleanly, and supervisord; data stays."""
     with exclusive(context.layout.lock, "stop"):
-        members = [one for one in servers(context) if one.node.kind in MEMBERS]
-        with suppress(UnreachableError):
+        with suppress(OpsError):  # what is left is stopped with supervisord, and takes its time
+            members = [one for one in servers(context) if one.node.kind in MEMBERS]
             leaving.stop_members(context, members)
         with suppress(UnreachableError):
             context.target.supervisor.shutdown()

@@ -7,8 +7,7 @@ from postgres.restore_checks import STATED_LOSS, TO_THE_INSTANT
 from tests.conftest import Lab
 from tests.drills.judged import Run, drilled
 
-# Not in CI yet: a restore of the whole cluster takes minutes, and these were seldom run.
-pytestmark = [pytest.mark.servers, pytest.mark.exhaustive]
+pytestmark = pytest.mark.servers  # one restore in CI; the others take minutes
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +29,7 @@ def test_pitr(shared_lab: Lab) -> None:
     assert all(stream["compared"]["lost"] for stream in run["streams"])  # those after the instant
 
 
+@pytest.mark.exhaustive
 def test_dr_round_trip(shared_lab: Lab) -> None:
     run = drilled(shared_lab, "pg-dr-promote")
     assert run["conclusion"] == "pass", run["reasons"]

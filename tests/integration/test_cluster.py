@@ -265,7 +265,7 @@ def test_nothing_outside_the_home(context: LocalContext) -> None:
             assert not writes or shared or Path(file.path).is_relative_to(root), file.path
 
 
-@pytest.mark.exhaustive  # two minutes: mongod takes leave of its clients, Patroni of etcd
+@pytest.mark.exhaustive  # a minute: Patroni takes leave of etcd, and all start again
 def test_stop_and_start_again(shared_lab: Lab, context: LocalContext) -> None:
     """Every server ends by itself and comes back with its data."""
     shared_lab.run("stop", "--yes")

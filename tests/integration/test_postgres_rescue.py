@@ -69,7 +69,9 @@ def _refused_because_of_another(context: LocalContext) -> None:
     """A segment of that name is there already, with other content: it is said, not waited for."""
     leader = patroni.leader_of(primary_scope(context))
     with superuser(context, leader) as connection:
-        current = str(value(connection, "SELECT pg_walfile_name(pg_current_wal_lsn())"))
+        # At the border of two segments the name would be the last one's: a record first.
+        connection.execute("SELECT pg_logical_emit_message(false, 'skillswap-ops', 'test')")
+        current = str(value(connection, "SELECT pg_walfile_name(pg_current_wal_insert_lsn())"))
     other = backup.archived(context, leader)[-1]
     wal = data_folder(context.layout, leader) / "pg_wal"
     target = wal.parent / current

@@ -46,16 +46,15 @@ def promote(context: Context, say: Say, *, gone: bool) -> Loss:
         )
         regions.save(context.layout, now)
     fence(context, home, say, gone=gone or now.gone)
-    if now.loss is None:
-        found = _drained(context, home, away, say)
-        now = now.model_copy(update={"loss": found})
-        regions.save(context.layout, now)
+    _drain(context, away)
     say(f"promoting {away.name}")
     remake.allow_promotion(context, away)
     leader = remake.promote(context, away, PROMOTE_SECONDS)
     _move_edge(context, leader, say)
-    regions.save(context.layout, now.model_copy(update={"stage": Stage.AWAY}))
-    return now.loss or Loss(received="0/0", received_at=None)
+    found = _lost(context, home, leader)
+    say(dr_loss.describe(found))
+    regions.save(context.layout, now.model_copy(update={"stage": Stage.AWAY, "loss": found}))
+    return found
 
 
 def fence(context: Context, scope: Scope, say: Say, *, gone: bool) -> None:
@@ -94,23 +93,31 @@ def _check_gone(home: Scope) -> None:
         )
 
 
-def _drained(context: Context, home: Scope, away: Scope, say: Say) -> Loss:
-    """Wait until the standby has replayed all that it has or the archive gives; state the loss."""
+def _drain(context: Context, away: Scope) -> None:
+    """Wait until the standby has replayed all that it has or the archive gives; it may have been
+    promoted already, by a try that was cut off.
+    """
     leader = patroni.leader_of(away)
     archived = _archived_end(context, leader)
 
-    def replayed() -> dr_loss.Received | None:
+    def replayed() -> bool:
+        if patroni.state(leader).primary:
+            return True
         found = dr_loss.received(context, leader)
-        place = wal.lsn(found.replayed)
-        return found if found.received == found.replayed and place >= archived else None
+        return found.received == found.replayed and wal.lsn(found.replayed) >= archived
 
-    found = wait_for(
-        f"{leader.name} to replay what it has", replayed, seconds=DRAIN_SECONDS, clock=context.clock
+    wait_for(
+        f"{leader.name} to replay what it has",
+        replayed,
+        seconds=DRAIN_SECONDS,
+        clock=context.clock,
     )
+
+
+def _lost(context: Context, home: Scope, leader: Node) -> Loss:
+    """What the old region's disks hold beyond the place where the new timeline began."""
     evidence = context.layout.root / f"dr-loss-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.txt"
-    stated = dr_loss.loss(context, home, found, evidence)
-    say(dr_loss.describe(stated))
-    return stated
+    return dr_loss.loss(context, home, dr_loss.left(context, leader), evidence)
 
 
 def _archived_end(context: Context, leader: Node) -> int:

@@ -1,12 +1,17 @@
 """Who leads, by the file in the cluster's state folder, and what is rendered from that."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from cluster.errors import RefusedError
+from cluster.inventory import Node
+from cluster.target import Target, ToolResult
 from postgres import regions, restore_state
-from postgres.dr_loss import Received, describe, parse_tail, stated
+from postgres.dr_loss import Left, describe, loss, parse_tail, stated
 from postgres.regions import Regions, Stage
 from postgres.restore_state import Phase
 from postgres.scopes import dr_scope, fenced_scope, primary_scope
@@ -115,14 +120,55 @@ def test_a_restore_that_touched_the_cluster_must_be_finished(tmp_path: Path, pha
 
 def test_the_loss_is_counted_from_the_old_primarys_wal() -> None:
     tail = parse_tail("pg1", DUMP, "0/805EC20")
-    has = Received("0/805EC20", "0/805EC20", START, 1)
-    loss = stated(has, tail, "/evidence")
-    assert (loss.commits, loss.bytes, loss.sent) == (2, 0x8062958 + 130 - 0x805EC20, "0/80629DA")
-    assert "lost: 2 transactions" in describe(loss)
+    found = stated(START, tail, "/evidence")
+    assert (found.commits, found.bytes, found.sent) == (
+        2,
+        0x8062958 + 130 - 0x805EC20,
+        "0/80629DA",
+    )
+    assert (found.received, found.received_at) == ("0/805EC20", START)
+    assert "lost: 2 transactions" in describe(found)
 
 
 def test_no_loss() -> None:
-    has = Received("0/9000000", "0/9000000", START, 1)
-    loss = stated(has, parse_tail("pg1", "", "0/9000000"), "")
-    assert (loss.commits, loss.bytes, loss.seconds) == (0, 0, 0.0)
-    assert describe(loss).endswith("nothing is lost")
+    found = stated(START, parse_tail("pg1", "", "0/9000000"), "")
+    assert (found.commits, found.bytes, found.seconds) == (0, 0, 0.0)
+    assert describe(found).endswith("nothing is lost")
+
+
+@dataclass
+class Disks:
+    """A target whose only files are these; notes the timelines that are dumped."""
+
+    files: frozenset[str]
+    dumped: list[str] = field(default_factory=list)
+
+    def run_tool(self, _node: Node, argv: Sequence[str], **_: object) -> ToolResult:
+        if argv[0] == "test":
+            return ToolResult(int(Path(argv[2]).name not in self.files), "", "")
+        self.dumped.append(argv[argv.index("-t") + 1])
+        return ToolResult(1, DUMP, "")
+
+
+@pytest.mark.parametrize(
+    ("files", "dumped"),
+    [
+        # It was promoted, and began another timeline later: home's disk knows nothing of that one.
+        ({"000000020000000000000008"}, ["2"]),
+        ({"000000020000000000000008", "000000010000000000000007"}, ["2"]),
+        (set(), []),
+    ],
+)
+def test_the_loss_counts_from_where_the_disks_own_timeline_was_left(
+    tmp_path: Path, files: set[str], dumped: list[str]
+) -> None:
+    target = Disks(frozenset(files))
+    made = replace(context(tmp_path), target=cast("Target", target))
+    since = Left({1: 0x7000000, 2: 0x805EC20, 3: 0x9000000}, START)
+    scope = replace(primary_scope(made), members=primary_scope(made).members[:1])
+    found = loss(made, scope, since, tmp_path / "evidence")
+    assert target.dumped == dumped
+    if dumped:
+        assert (found.received, found.commits) == ("0/805EC20", 2)
+    else:
+        assert found.commits is None

@@ -238,6 +238,14 @@ def _refused_segment(context: Context, node: Node) -> str:
         return str(value(connection, REFUSED) or "")
 
 
+def resume(context: Context, node: Node) -> None:
+    """Take back a `pgbackrest stop`, as one that was killed in `create_stanza` leaves it.
+
+    It lets every push from that node fail; `check` waits for the segment in vain, and says no more.
+    """
+    _run(context, node, ("start",), INFO_SECONDS)
+
+
 def take(context: Context, node: Node, kind: str, repository: int) -> None:
     """Take a backup into one repository. Interrupted, it leaves nothing that is listed as one."""
     _run(context, node, ("backup", f"--type={kind}", f"--repo={repository}"), LONG_SECONDS)

@@ -65,12 +65,17 @@ def _check(context: Context, scope: Scope) -> Step:
             )
         return done("the last segment was archived") if working else todo("not proved yet")
 
+    def act() -> None:
+        leader = patroni.leader_of(scope)
+        backup.resume(context, leader)
+        backup.check(context, leader)
+
     return Step(
         CHECK,
         names.ARCHIVE,
         "prove that WAL reaches the archive",
         check,
-        lambda: backup.check(context, patroni.leader_of(scope)),
+        act,
         (STANZA,),
     )
 

@@ -18,6 +18,7 @@ from cluster.local import processes
 from cluster.local.steps import start_steps, supervisor_step
 from cluster.plan import Finished, Outcome, Step, execute, in_order
 from cluster.web import request
+from postgres import archive as pgbackrest
 from postgres import backup, names, patroni, rescue
 from postgres.client import superuser, value
 from postgres.scopes import data_folder, dr_scope, primary_scope, scopes
@@ -60,6 +61,12 @@ def test_a_half_made_archive_is_made_anew(context: LocalContext) -> None:
     [folder] = (context.layout.archive / "backup").iterdir()
     for file in folder.glob("backup.info*"):
         file.unlink()
+    run(context, upto={archive.STANZA})
+    # Where it was killed before it took its `stop` back, no WAL would be archived for ever.
+    leader = patroni.leader_of(primary_scope(context))
+    stop = (pgbackrest.program(context), f"--stanza={pgbackrest.stanza(context)}", "stop")
+    env = pgbackrest.environment(context, leader)
+    assert context.target.run_tool(leader, stop, env=env).code == 0
     run(context)
     assert {end.outcome for end in run(context)} == {Outcome.UNCHANGED}
     _refused_because_of_another(context)

@@ -2,17 +2,22 @@
 
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from cluster.backup.contracts import Window
 from cluster.errors import InvalidInputError
-from mongo.backup import stamps
+from mongo.backup import manifest, settings, stamps
+from mongo.backup.inplace import branch
 from mongo.backup.manifest import Branch, History, Manifest, Part, ancestry, dump, load
 from mongo.backup.planning import Catalogue, plan, superfluous, windows
+from mongo.backup.recover.model import Outcome
+from mongo.backup.restoring import Beside
 from mongo.backup.sealing import DamagedError
 from mongo.backup.slices import Slice
 from mongo.backup.stamps import Stamp
+from tests.unit.mongo_samples import context
 
 SETS = ("config", "shard-a")
 
@@ -236,3 +241,21 @@ def test_instants_are_whole_seconds() -> None:
     assert stamps.cut(when(10.999)) == Stamp(10, 0)
     assert stamps.reachable(Stamp(10, 999)) == when(10)
     assert stamps.first_reachable(Stamp(10, 0)) == when(11)
+
+
+def test_a_restore_begins_a_history_that_goes_on_from_the_one_that_was_written_then(
+    tmp_path: Path,
+) -> None:
+    made = context(tmp_path)
+    storage = settings.place(made).storage()
+    second = branched().histories[2]
+    for number in (2, 3):  # 3 was begun by a restore that was cut off
+        again = second.model_copy(update={"number": number})
+        manifest.store(storage, manifest.history_key(number), again)
+    wanted = plan(branched(), when(180))
+    outcome = Outcome(last=Stamp(179, 1), hash="h", replayed=1, bytes=1, doubt=(), committed=())
+    branch(made, wanted, Beside(tmp_path, {"config": outcome}, 1.0), ended=2)
+    known = manifest.histories(storage)
+    assert (set(known), known[3].parent, known[3].cut) == ({2, 3}, 1, Stamp(180, 0))
+    assert known[3].sets["config"].last == Stamp(179, 1)
+    assert manifest.ancestry(known, 3) == (1, 3)

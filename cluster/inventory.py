@@ -52,7 +52,10 @@ CONFIG_SET = "config"
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of the topology. `group` is its replica set, Patroni scope or fleet."""
+    """A machine of the topology. `group` is its replica set, Patroni scope or fleet.
+
+    `address` is what others reach it by; `listen`, where that is another one, what it binds.
+    """
 
     name: str
     kind: Kind
@@ -61,6 +64,16 @@ class Node:
     zone: str
     address: str
     role: PostgresRole | None = None
+    listen: str = ""
+
+    @property
+    def bind(self) -> str:
+        """The address that its servers listen on."""
+        return self.listen or self.address
+
+    def bind_at(self, port: int) -> str:
+        """`address:port` to listen on."""
+        return f"{self.bind}:{port}"
 
     def at(self, port: int) -> str:
         """`address:port`."""
@@ -69,9 +82,14 @@ class Node:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All nodes, in the order in which they are shown."""
+    """All nodes, in the order in which they are shown.
+
+    `networks` is where connections to them come from. On one machine that is any loopback address:
+    an unbound client of 127.77.1.1 has the source address 127.0.0.1.
+    """
 
     nodes: tuple[Node, ...]
+    networks: tuple[str, ...] = ("127.0.0.0/8",)
 
     def of(self, *kinds: Kind, group: str | None = None) -> tuple[Node, ...]:
         """The nodes of these kinds, of one group where it is given."""

@@ -85,3 +85,12 @@ class Layout:
     def lock(self) -> Path:
         """Held by every command that changes the cluster."""
         return self.root / "lock"
+
+
+@dataclass(frozen=True)
+class PodLayout(Layout):
+    """Paths in a pod, which has one node: the node's folder is `root` itself."""
+
+    def node(self, node: Node) -> Path:  # noqa: ARG002 - every pod's is the same
+        """The folder of the pod's only node."""
+        return self.root

@@ -4,14 +4,13 @@ Which is which is the topology's word, unless the DR region was promoted: `postg
 """
 
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Network
 from pathlib import Path
 
 from cluster.context import Context
 from cluster.errors import RefusedError
 from cluster.inventory import Inventory, Kind, Node
 from cluster.layout import Layout
-from cluster.topology import PostgresRole, Topology
+from cluster.topology import PostgresRole
 from postgres import regions
 from postgres.regions import Stage
 
@@ -97,16 +96,6 @@ def scopes(context: Context) -> tuple[Scope, ...]:
 def slot_name(scope: Scope) -> str:
     """The physical slot, on the scope that it follows, that keeps WAL for a standby scope."""
     return scope.name.replace("-", "_")
-
-
-def client_networks(topology: Topology) -> tuple[str, ...]:
-    """Where connections to the servers come from.
-
-    On one machine that is any loopback address: an unbound client of 127.77.1.1 has the source
-    address 127.0.0.1.
-    """
-    network = topology.local.network
-    return ("127.0.0.0/8",) if network.is_loopback else (str(IPv4Network(network)),)
 
 
 def data_folder(layout: Layout, node: Node) -> Path:

@@ -17,7 +17,6 @@ from postgres.dynamic import JsonObject, desired
 from postgres.scopes import (
     FOUNDED,
     Scope,
-    client_networks,
     data_folder,
     dr_scope,
     primary_scope,
@@ -179,7 +178,7 @@ def _patroni_yml(context: Context, scope: Scope, node: Node) -> str:
         scope=scope,
         node=node,
         rest=Login(names.REST_USER, names.password(context, names.REST_USER)),
-        etcd=Login(names.ETCD_USER, names.etcd_password(context, scope.name, names.ETCD_USER)),
+        etcd=_etcd_login(context, scope) if scope.etcd else None,
         dynamic=_yaml(dynamic_configuration(context, scope)) if founds else None,
         data=data_folder(context.layout, node),
         mark_founded=_mark_founded(context, node),
@@ -191,9 +190,13 @@ def _patroni_yml(context: Context, scope: Scope, node: Node) -> str:
         socket=context.layout.run(node),
         archive_command=commands.push,
         restore_command=commands.get,
-        networks=client_networks(context.topology),
+        networks=context.inventory.networks,
         may_lead=node.role is not PostgresRole.ASYNCHRONOUS or scope.away,
     )
+
+
+def _etcd_login(context: Context, scope: Scope) -> Login:
+    return Login(names.ETCD_USER, names.etcd_password(context, scope.name, names.ETCD_USER))
 
 
 def promotion_marker(context: Context, node: Node) -> Path:

@@ -11,6 +11,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WrapValidator
 from pydantic_core import PydanticCustomError
 
+from cluster.kubernetes_settings import PATTERNS as KUBERNETES_PATTERNS
+from cluster.kubernetes_settings import Kubernetes
+
 _NAME = r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$"
 _SQL_NAME = r"^[a-z][a-z0-9_]{0,40}$"
 _ABSOLUTE_PATH = r"^/[^\x00-\x1f\x7f]*$"
@@ -21,6 +24,7 @@ _S3_REGION = r"^[a-z0-9-]{1,63}$"
 
 # What each pattern asks for, after "must be".
 PATTERNS = {
+    **KUBERNETES_PATTERNS,
     _NAME: "1 to 31 lower-case letters, digits and inner hyphens, a letter first",
     _SQL_NAME: "1 to 41 lower-case letters, digits and underscores, a letter first",
     _ABSOLUTE_PATH: "an absolute path",
@@ -384,6 +388,7 @@ class Topology(Model):
     objects: Objects = Field(Objects(), description="objects by S3: files, and an archive")
     archive: Archive = Field(Archive(), description="WAL and backups of PostgreSQL")
     local: Local = Field(Local(), description="of the local target alone")
+    kubernetes: Kubernetes = Field(Kubernetes(), description="of the Kubernetes target alone")
 
     def region(self, name: str | None) -> Region:
         """The region of that name; the first one for None. Raises KeyError for an unknown name."""

@@ -85,3 +85,12 @@ def status_readers() -> tuple[Callable[[Context], tuple[NodeStatus, ...]], ...]:
         objects.status,
         services.status,
     )
+
+
+def engine_passwords(context: Context) -> None:
+    """Ask for every password that clients and operators log in with, so that each of them is made
+    (or taken down, where the context's store does that), before anything is deployed.
+    """
+    mongo.endpoints.endpoints(context, reveal=True)
+    postgres.endpoints.endpoints(context, reveal=True)
+    redis.endpoints(context, reveal=True)

@@ -28,6 +28,7 @@ COMMANDS = {
     "stop": ("stop", "Stop every server cleanly; data stays, `provision` starts it again."),
     "destroy": ("destroy", "Stop and remove the cluster, with its data and its backups."),
     "lint": ("lint", "Say what would break the SLA, before anything is deployed."),
+    "render": ("render", "Write Kubernetes objects as YAML for GitOps, or say what differs."),
     "topology": ("topology", "Show, check or start a topology file; export its JSON schema."),
     "completion": ("completion", "Print the shell completion script."),
 }

@@ -53,7 +53,7 @@ _SELECTION = _chain(
     click.option("--cluster", metavar="NAME", help="Which cluster, where --home has several."),
     click.option(
         "--target",
-        type=click.Choice(["local"]),
+        type=click.Choice(["local", "kubernetes"]),
         default="local",
         show_default=True,
         help="Where the servers run.",

@@ -47,8 +47,13 @@ def local_context(selection: Selection, *, must_exist: bool = False) -> LocalCon
     """The selected cluster.
 
     Raises InvalidInputError where the selection is ambiguous or (`must_exist`) was never
-    provisioned.
+    provisioned, and where another target is asked for.
     """
+    if selection.target != "local":
+        raise InvalidInputError(
+            f"this command does not know --target {selection.target}",
+            "docs/kubernetes.md says which commands do",
+        )
     home = home_folder(selection.home)
     topology = selected_topology(selection, home)
     layout = Layout(home / topology.name)

@@ -1,7 +1,7 @@
 """Service instances as servers: the settings that each reads, and the program that it is."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -11,6 +11,7 @@ from cluster.errors import InvalidInputError
 from cluster.inventory import Node
 from cluster.problems import suggestion
 from cluster.schema.types import Store
+from cluster.secrets import SecretStore
 from cluster.server import ConfigFile, Server
 from manifests.services import edge, places, settings
 from manifests.services.catalogue import CATALOGUE
@@ -100,6 +101,22 @@ def blank(node: Node) -> Server:
     return Server(node.name, node, COMPONENT, ("false",), stop_seconds=60)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where an instance is, and whom it reaches how.
+
+    `turn` tells instances apart that share the load of several hosts.
+    """
+
+    instance: str
+    host: str
+    zone: str
+    upstreams: Mapping[str, str]
+    proxies: tuple[str, ...] = ()
+    turn: int = 0
+    drain_seconds: float = 0
+
+
 def instance_settings(
     context: Context,
     stores: Stores,
@@ -110,26 +127,48 @@ def instance_settings(
 ) -> Settings:
     """What an instance reads. Raises InvalidInputError where the revision's settings are wrong."""
     node = places.instance(context.topology, service.name, number)
-    _refuse_without_stores(service, stores)
-    fixed = Settings(
-        service=service.name,
+    place = Place(
         instance=node.name,
-        version=revision.version,
         host=node.address,
-        port=places.PORT,
         zone=node.zone,
-        jwt=Jwt(active=JWT_KEY, keys={JWT_KEY: context.secrets.key(JWT_SECRET)}),
-        mongo=_turned_mongo(stores.mongo, number) if service.uses(Store.MONGO) else None,
+        upstreams=_upstreams(context, service, deployed, number),
+        proxies=tuple(proxy.address for proxy in places.proxies(context.topology)),
+        turn=number,
+        drain_seconds=edge.drain_seconds(service.probes.ready),
+    )
+    fixed = settings_at(context.secrets, stores, service, revision.version, place)
+    return with_settings(fixed, {**LOCAL_DEFAULTS, **revision.settings})
+
+
+def settings_at(
+    secrets: SecretStore, stores: Stores, service: Service, version: str, place: Place
+) -> Settings:
+    """What an instance at that place reads, on any target."""
+    _refuse_without_stores(service, stores)
+    return Settings(
+        service=service.name,
+        instance=place.instance,
+        version=version,
+        host=place.host,
+        port=places.PORT,
+        zone=place.zone,
+        jwt=Jwt(active=JWT_KEY, keys={JWT_KEY: secrets.key(JWT_SECRET)}),
+        mongo=_turned_mongo(stores.mongo, place.turn) if service.uses(Store.MONGO) else None,
         postgres=(
-            _turned_postgres(stores.postgres, number) if service.uses(Store.POSTGRES) else None
+            _turned_postgres(stores.postgres, place.turn) if service.uses(Store.POSTGRES) else None
         ),
         redis=stores.redis if service.redis else None,
         s3=stores.s3 if service.s3 else None,
-        upstreams=_upstreams(context, service, deployed, number),
-        proxies=tuple(proxy.address for proxy in places.proxies(context.topology)),
-        drain_seconds=edge.drain_seconds(service.probes.ready),
+        upstreams=dict(place.upstreams),
+        proxies=place.proxies,
+        drain_seconds=place.drain_seconds,
     )
-    return with_settings(fixed, {**LOCAL_DEFAULTS, **revision.settings})
+
+
+def called_by(service: Service, deployed: Iterable[str]) -> tuple[str, ...]:
+    """The services that it calls; nothing in here calls the gateway."""
+    called = {*deployed} - {GATEWAY, service.name} if service.reaches_all else {*service.depends_on}
+    return tuple(name for name in CATALOGUE.names if name in called)
 
 
 def _refuse_without_stores(service: Service, stores: Stores) -> None:
@@ -162,13 +201,11 @@ def _turned(hosts: tuple[str, ...], number: int) -> tuple[str, ...]:
 def _upstreams(
     context: Context, service: Service, deployed: tuple[str, ...], number: int
 ) -> dict[str, str]:
-    """What it calls, by name; nothing in here calls the gateway."""
-    called = {*deployed} - {GATEWAY, service.name} if service.reaches_all else {*service.depends_on}
+    """The ways to what it calls, by name."""
     proxy = places.proxy_of(context.topology, number)
     return {
         name: f"http://{proxy.at(places.internal_port(name))}"
-        for name in CATALOGUE.names
-        if name in called
+        for name in called_by(service, deployed)
     }
 
 

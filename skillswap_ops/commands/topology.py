@@ -13,16 +13,18 @@ def command() -> None:
 
 
 @command.command("show")
-def show() -> None:
-    """Print the shipped TP3 topology, to start your own from.
+@click.argument("name", type=click.Choice(["tp3", "large"]), default="tp3")
+def show(name: str) -> None:
+    """Print a shipped topology, to start your own from: TP3's, or one for many users.
 
     \b
-    Example:
+    Examples:
       skillswap-ops topology show > my.yaml
+      skillswap-ops topology show large > my.yaml
     """
-    from cluster.topology_file import SHIPPED
+    from cluster.topology_file import SHIPPED_NAMES
 
-    click.echo(SHIPPED.read_text("utf-8"), nl=False)
+    click.echo(SHIPPED_NAMES[name].read_text("utf-8"), nl=False)
 
 
 @command.command("check")

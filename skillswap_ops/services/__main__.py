@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from manifests.services.settings import load
 from skillswap_ops.services.base import app, logs
 from skillswap_ops.services.base.server import serve
 from skillswap_ops.services.registry import NAMES, definition
+
+# Names the instance where many have one file: the pod's name.
+INSTANCE = "SKILLSWAP_INSTANCE"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--config is required")
     try:
         settings = load(given.config)
+        if named := os.environ.get(INSTANCE):
+            settings = settings.model_copy(update={"instance": named})
         _require_name(given.name, settings.service)
         logs.configure(settings.log_level, service=settings.service, instance=settings.instance)
         built = app.build(definition(given.name), settings)

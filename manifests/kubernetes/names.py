@@ -1,0 +1,81 @@
+"""Names, labels and DNS names: what must agree between objects and with Patroni's file."""
+
+from collections.abc import Mapping
+
+from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
+
+from cluster.topology import Topology
+
+PART_OF = "app.kubernetes.io/part-of"
+COMPONENT = "app.kubernetes.io/component"
+INSTANCE = "app.kubernetes.io/instance"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+TOOL = "skillswap-ops"
+ZONE = "topology.kubernetes.io/zone"
+REGION = "topology.kubernetes.io/region"
+HOSTNAME = "kubernetes.io/hostname"
+FILES_CHECKSUM = "skillswap.io/files"
+
+# Values of COMPONENT. Patroni's template names POSTGRES.
+SHARD = "shard"
+CONFIG = "config"
+ROUTER = "router"
+POSTGRES = "postgres"
+HAPROXY = "haproxy"
+REDIS = "redis"
+SERVICE = "service"
+EXPORTER = "exporter"
+OPERATIONS = "operations"
+
+ROUTERS_NAME = "routers"
+HAPROXY_NAME = "haproxy"
+REDIS_NAME = "redis"
+ARCHIVE_NAME = "archive"
+SECRETS_NAME = "skillswap-secrets"
+DATA_PRIORITY = "skillswap-data"
+
+
+def namespace(topology: Topology) -> str:
+    """Where everything lives."""
+    return topology.kubernetes.namespace or topology.name
+
+
+def dns(topology: Topology, service: str) -> str:
+    """A Service's full name: with it no search path is tried, which takes five questions."""
+    return f"{service}.{namespace(topology)}.svc.{topology.kubernetes.domain}"
+
+
+def service_name(service: str) -> str:
+    """A microservice's objects: `payments` is a Patroni scope as well."""
+    return f"service-{service}"
+
+
+def labels(topology: Topology, component: str, instance: str) -> dict[str, str]:
+    """What every object carries."""
+    return {PART_OF: topology.name, MANAGED_BY: TOOL, **chosen(component, instance)}
+
+
+def chosen(component: str, instance: str) -> dict[str, str]:
+    """What selects the pods of a component; it can never change."""
+    return {COMPONENT: component, INSTANCE: instance}
+
+
+def selector(component: str, instance: str) -> LabelSelector:
+    """The pods of a component."""
+    return LabelSelector(matchLabels=chosen(component, instance))
+
+
+def meta(
+    topology: Topology,
+    name: str,
+    component: str,
+    instance: str | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> ObjectMeta:
+    """The metadata of an object in the namespace."""
+    return ObjectMeta(
+        name=name,
+        namespace=namespace(topology),
+        labels=labels(topology, component, instance or name),
+        annotations=dict(annotations) if annotations else None,
+    )

@@ -1,0 +1,174 @@
+"""Operations: the tool in the cluster, where the network path is the application's.
+
+A Job makes what objects cannot: replica sets, users, schema, the first backup. It has a name of its
+own for each topology and image, and does again nothing that is done. Then backups, proofs of
+restores and drills by the calendar (TP3 §5: "snapshots quotidiens", §4: "tests de failover
+trimestriels").
+"""
+
+from collections.abc import Sequence
+
+from lightkube.models.batch_v1 import CronJobSpec, JobSpec, JobTemplateSpec
+from lightkube.models.core_v1 import (
+    ConfigMapVolumeSource,
+    Container,
+    EnvVar,
+    PodSpec,
+    PodTemplateSpec,
+    SecretVolumeSource,
+    Volume,
+    VolumeMount,
+)
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.batch_v1 import CronJob, Job
+from lightkube.resources.core_v1 import ConfigMap
+
+from cluster.topology import Topology
+from cluster.topology_file import dump_topology
+from manifests.kubernetes import cache, names, placement, pods
+from manifests.kubernetes.blueprint import Blueprint
+from manifests.kubernetes.component import Component, Idea
+from manifests.kubernetes.edge import NAME as EDGE
+from manifests.kubernetes.files import checksum
+from manifests.kubernetes.objects import Typed, manifests
+from manifests.kubernetes.programs import SECRETS
+from manifests.kubernetes.rbac import DRILLS, OPERATOR, tool_accounts
+from manifests.kubernetes.routers import NAME as ROUTERS
+from manifests.kubernetes.security import container_context, pod_context
+
+NAME = "operations"
+TOPOLOGY_FOLDER = "/skillswap-topology"
+TOPOLOGY_FILE = "topology.yaml"
+STATE = "/var/lib/skillswap-ops"
+STATE_SIZE = "10Gi"  # a drill's ledger and evidence
+IN_CLUSTER = "SKILLSWAP_OPS_IN_CLUSTER"
+PROVISION_SECONDS = 3600
+RETRIES = 5  # every step can be done again
+KEPT = 3
+KEPT_SECONDS = 86_400
+LATE_SECONDS = 3600  # a backup that could not begin for so long waits for the next night
+
+
+def component(blueprint: Blueprint) -> Component:
+    """Rights, the topology, the Job and what recurs."""
+    topology = blueprint.topology
+    redis = (cache.NAME,) if blueprint.stores.redis else ()
+    rows: list[Typed] = [
+        *tool_accounts(topology),
+        _topology(topology),
+        _job(blueprint),
+        _recurring(blueprint, "backup", topology.kubernetes.schedules.backup, ["backup", "run"]),
+        _recurring(
+            blueprint, "restore-proof", topology.kubernetes.schedules.proof, ["backup", "prove"]
+        ),
+        _recurring(
+            blueprint,
+            "drills",
+            topology.kubernetes.schedules.drill,
+            ["drill", "run", "--tag", "quarterly", "--yes"],
+            account=DRILLS,
+        ),
+    ]
+    return Component(Idea.OPERATIONS, NAME, manifests(rows), (ROUTERS, EDGE, *redis))
+
+
+def job_name(topology: Topology) -> str:
+    """Changes with what it is to make."""
+    digest = checksum(
+        {"topology": dump_topology(topology), "image": topology.kubernetes.images.tool}
+    )
+    return f"provision-{digest[:10]}"
+
+
+def _topology(topology: Topology) -> ConfigMap:
+    return ConfigMap(
+        metadata=names.meta(topology, "topology", names.OPERATIONS),
+        data={TOPOLOGY_FILE: dump_topology(topology)},
+    )
+
+
+def _job(blueprint: Blueprint) -> Job:
+    topology = blueprint.topology
+    name = job_name(topology)
+    return Job(
+        metadata=names.meta(topology, name, names.OPERATIONS, "provision"),
+        spec=JobSpec(
+            backoffLimit=RETRIES,
+            activeDeadlineSeconds=PROVISION_SECONDS,
+            template=_pod(blueprint, "provision", ["provision"], OPERATOR),
+        ),
+    )
+
+
+def _recurring(
+    blueprint: Blueprint,
+    name: str,
+    schedule: str,
+    words: Sequence[str],
+    account: str = OPERATOR,
+) -> CronJob:
+    """One at a time: two backups, or two drills, would each spoil the other."""
+    topology = blueprint.topology
+    return CronJob(
+        metadata=names.meta(topology, name, names.OPERATIONS),
+        spec=CronJobSpec(
+            schedule=schedule,
+            timeZone="Etc/UTC",
+            concurrencyPolicy="Forbid",
+            startingDeadlineSeconds=LATE_SECONDS,
+            successfulJobsHistoryLimit=KEPT,
+            failedJobsHistoryLimit=KEPT,
+            jobTemplate=JobTemplateSpec(
+                spec=JobSpec(
+                    backoffLimit=0,
+                    ttlSecondsAfterFinished=KEPT_SECONDS,
+                    template=_pod(blueprint, name, words, account),
+                )
+            ),
+        ),
+    )
+
+
+def _pod(
+    blueprint: Blueprint, instance: str, words: Sequence[str], account: str
+) -> PodTemplateSpec:
+    topology = blueprint.topology
+    region = topology.region(None).name
+    choice = names.selector(names.OPERATIONS, instance)
+    return PodTemplateSpec(
+        metadata=ObjectMeta(labels=names.labels(topology, names.OPERATIONS, instance)),
+        spec=PodSpec(
+            serviceAccountName=account,
+            automountServiceAccountToken=True,
+            enableServiceLinks=False,
+            restartPolicy="Never",
+            securityContext=pod_context(),
+            affinity=placement.affinity(region, blueprint.zones(region), choice, strictly=False),
+            containers=[
+                Container(
+                    name="tool",
+                    image=topology.kubernetes.images.tool,
+                    imagePullPolicy="IfNotPresent",
+                    command=["skillswap-ops", *words, "--target", "kubernetes"],
+                    env=[
+                        EnvVar(name=IN_CLUSTER, value="1"),
+                        EnvVar(name="HOME", value="/tmp"),  # noqa: S108 - the pod's own
+                    ],
+                    resources=pods.resources(topology.kubernetes.sizes.tool),
+                    securityContext=container_context(),
+                    volumeMounts=[
+                        VolumeMount(name="topology", mountPath=TOPOLOGY_FOLDER, readOnly=True),
+                        VolumeMount(name="secrets", mountPath=str(SECRETS), readOnly=True),
+                        VolumeMount(name="state", mountPath=STATE),
+                        VolumeMount(name="tmp", mountPath="/tmp"),  # noqa: S108
+                    ],
+                )
+            ],
+            volumes=[
+                Volume(name="topology", configMap=ConfigMapVolumeSource(name="topology")),
+                Volume(name="secrets", secret=SecretVolumeSource(secretName=names.SECRETS_NAME)),
+                pods.scratch("state", STATE_SIZE),
+                pods.scratch("tmp", pods.SCRATCH),
+            ],
+        ),
+    )

@@ -1,0 +1,92 @@
+"""Probes that know the engine: a server that is busy getting well is alive, and not ready."""
+
+from lightkube.models.core_v1 import (
+    ExecAction,
+    HTTPGetAction,
+    Probe,
+    TCPSocketAction,
+)
+
+from manifests.services.model import Probe as ServiceProbe
+from manifests.services.model import Probes as ServiceProbes
+
+STARTUP_PERIOD = 10
+# Recovery from a journal or from WAL takes as long as it takes; killing it begins it anew.
+STARTUP_FAILURES = 360
+
+# Before its set is initiated a member is ready for that; then as primary, secondary or arbiter. In
+# initial sync, recovery and rollback it is none of these, and alive.
+MEMBER = "h=db.hello();quit(h.isreplicaset||h.isWritablePrimary||h.secondary||h.arbiterOnly?0:1)"
+ROUTER = "quit(db.hello().msg==='isdbgrid'?0:1)"
+# An answer, whatever it is of a client without a password; LOADING is none.
+REDIS = "redis-cli -p {port} ping | grep -qE 'PONG|NOAUTH'"
+
+
+def tcp(port: int, period: int = 10, failures: int = 3) -> Probe:
+    """The port takes connections."""
+    return Probe(
+        tcpSocket=TCPSocketAction(port=port),
+        periodSeconds=period,
+        timeoutSeconds=5,
+        failureThreshold=failures,
+    )
+
+
+def started(probe: Probe) -> Probe:
+    """The same, for as long as a start may take."""
+    return Probe(
+        tcpSocket=probe.tcpSocket,
+        httpGet=probe.httpGet,
+        periodSeconds=STARTUP_PERIOD,
+        timeoutSeconds=5,
+        failureThreshold=STARTUP_FAILURES,
+    )
+
+
+def mongosh(port: int, script: str) -> Probe:
+    """What MongoDB says of itself to anybody (`hello` asks for no password)."""
+    command = ["mongosh", "--quiet", "--norc", "--port", str(port), "--eval", script]
+    return Probe(
+        exec=ExecAction(command=command), periodSeconds=15, timeoutSeconds=10, failureThreshold=2
+    )
+
+
+def shell(command: str) -> Probe:
+    """A command of the image."""
+    return Probe(
+        exec=ExecAction(command=["sh", "-c", command]),
+        periodSeconds=10,
+        timeoutSeconds=5,
+        failureThreshold=2,
+    )
+
+
+def http(path: str, port: int, period: int = 10, failures: int = 3) -> Probe:
+    """A page that is answered with 200."""
+    return Probe(
+        httpGet=HTTPGetAction(path=path, port=port),
+        periodSeconds=period,
+        timeoutSeconds=5,
+        failureThreshold=failures,
+    )
+
+
+def of_service(probe: ServiceProbe, port: int) -> Probe:
+    """A probe of the catalogue; Kubernetes counts in whole seconds."""
+    return Probe(
+        httpGet=HTTPGetAction(path=probe.path, port=port),
+        periodSeconds=max(1, round(probe.period)),
+        timeoutSeconds=max(1, round(probe.timeout)),
+        failureThreshold=probe.failures,
+        successThreshold=probe.successes,
+    )
+
+
+def service_start(probes: ServiceProbes, port: int) -> Probe:
+    """How long an instance may take until it is ready for the first time."""
+    return Probe(
+        httpGet=HTTPGetAction(path=probes.ready.path, port=port),
+        periodSeconds=2,
+        timeoutSeconds=2,
+        failureThreshold=max(1, round(probes.startup_seconds / 2)),
+    )

@@ -1,0 +1,63 @@
+"""Which passwords objects need: asked for by name, and taken down.
+
+Engines ask a `SecretStore` while they render. Where passwords are generated the store is the
+cluster's own; where they stay in a vault, every one is a placeholder that the External Secrets
+operator fills in.
+"""
+
+from collections.abc import Callable
+
+from pydantic import SecretStr
+
+from cluster.secrets import SecretStore
+
+# A placeholder stands where a password will: as long as the longest that is checked for its length
+# (a signing key, RFC 7518 §3.2), blanks being nothing to the operator's templates.
+LENGTH = 48
+
+
+class Recorded(SecretStore):
+    """Remembers which secrets were asked for."""
+
+    def __init__(self, get: Callable[[str], SecretStr], key: Callable[[str], SecretStr]) -> None:
+        self._get_secret, self._get_key = get, key
+        self.names: set[str] = set()
+
+    def get(self, name: str) -> SecretStr:
+        """The secret of that name."""
+        self.names.add(name)
+        return self._get_secret(name)
+
+    def key(self, name: str) -> SecretStr:
+        """The shared key of that name."""
+        self.names.add(name)
+        return self._get_key(name)
+
+    def masked(self, text: str) -> str:
+        """The text with names in place of secrets: the same, whatever they are."""
+        for name in sorted(self.names):
+            text = text.replace(self._get_secret(name).get_secret_value(), f"<{name}>")
+        return text
+
+    def known(self) -> tuple[SecretStr, ...]:
+        """Every secret that was asked for."""
+        return tuple(self._get_secret(name) for name in sorted(self.names))
+
+
+def generated(store: SecretStore) -> Recorded:
+    """The cluster's own secrets, made on first use."""
+    return Recorded(store.get, store.key)
+
+
+def placeholders() -> Recorded:
+    """The operator's placeholders."""
+    return Recorded(_placeholder, _placeholder)
+
+
+def field_name(secret: str) -> str:
+    """A secret's name as a field of a template."""
+    return secret.replace("-", "_")
+
+
+def _placeholder(name: str) -> SecretStr:
+    return SecretStr("{{ ." + field_name(name).ljust(LENGTH - len("{{ . }}")) + " }}")

@@ -1,0 +1,214 @@
+"""Files in pods are those of the local target; passwords are where they may be."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+import mongo.servers
+import postgres.servers
+from cluster.context import Context
+from cluster.inventory import Inventory, Kind, Node, inventory
+from cluster.layout import Layout
+from cluster.secrets import SecretStore
+from cluster.server import Server
+from cluster.target import Target
+from manifests import redis
+from manifests.kubernetes import names
+from manifests.kubernetes.blueprint import Blueprint
+from manifests.kubernetes.build import components, objects
+from manifests.kubernetes.files import keys
+from manifests.kubernetes.inventory import pod_name
+from manifests.kubernetes.objects import Manifest
+from manifests.kubernetes.programs import LAYOUT, PodPrograms
+from manifests.services.catalogue import CATALOGUE
+from manifests.services.model import Stage
+from skillswap_ops.kubernetes.context import blueprint
+from tests.unit.kubernetes_samples import edited, everything, one, parts, shipped
+from tests.unit.topology_samples import topology
+
+PASSWORD = re.compile(r"^[A-Za-z0-9_/+=-]{30,}$")
+# What replaces etcd in Patroni's file: the one block that is not about addresses.
+DCS = re.compile(
+    r"^(?:etcd3:\n(?:  .*\n)+|# Kubernetes keeps .*\n#.*\nkubernetes:\n(?:  .*\n)+)", re.M
+)
+
+
+def local(name: str, store: SecretStore) -> Context:
+    """The local target of a topology, with the same secrets."""
+    shape = shipped(name)
+    return Context(
+        topology=shape,
+        inventory=inventory(shape),
+        layout=Layout(Path("/var/lib/skillswap-ops") / shape.name),
+        secrets=store,
+        target=cast("Target", None),
+        programs=PodPrograms(),
+    )
+
+
+def servers(context: Context) -> list[Server]:
+    found = (
+        *mongo.servers.servers(context),
+        *postgres.servers.servers(context),
+        *redis.servers(context),
+    )
+    return [server for server in found if server.node.kind is not Kind.ETCD]
+
+
+def as_pods(context: Context, pods: Inventory, node: Node, text: str) -> str:
+    """A local file's text with the addresses and folders of pods."""
+    wanted = {pod.name: pod for pod in pods.nodes}
+    text = text.replace(str(context.layout.node(node)), str(LAYOUT.root))
+    text = text.replace(str(context.layout.root), str(LAYOUT.root))
+    text = text.replace(context.inventory.networks[0], pods.networks[0])
+    for other in context.inventory.nodes:
+        pod = wanted.get(pod_of(other))
+        if pod and other == node:
+            text = listening(other.address).sub(rf"\g<1>{pod.listen}", text)
+        if pod:
+            text = text.replace(other.address, pod.address)
+    return text
+
+
+def listening(address: str) -> "re.Pattern[str]":
+    """Where a server is told to listen: in a pod, on every address."""
+    words = r"((?:bindIp:|listen:|listen_addr =|bind) )"
+    return re.compile(words + re.escape(address) + r"(?=[:\s]|$)", re.MULTILINE)
+
+
+def pod_of(node: Node) -> str:
+    match node.kind:
+        case Kind.ROUTER:
+            return names.ROUTERS_NAME
+        case Kind.HAPROXY:
+            return names.HAPROXY_NAME
+        case Kind.POSTGRES | Kind.ARBITER:
+            return pod_name(node.name)
+    return node.name
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[SecretStore, Blueprint]:
+    store = SecretStore(tmp_path / "secrets")
+    return store, blueprint(shipped("tp3"), store)
+
+
+def test_files_are_those_of_the_local_target(made: tuple[SecretStore, Blueprint]) -> None:
+    """Byte for byte, addresses, node names and folders aside."""
+    store, plan = made
+    context = local("tp3", store)
+    entries = keys(objects(components(plan)))
+    compared = 0
+    for server in servers(context):
+        for file in server.files:
+            key = f"{pod_of(server.node)}.{file.name}"
+            found = renamed(context, as_pods(context, plan.inventory, server.node, file.text))
+            differs = "\n".join(difflib.unified_diff(found.split("\n"), entries[key].split("\n")))
+            wanted = DCS.sub("(where the leader is kept)\n", entries[key])
+            assert once(DCS.sub("(where the leader is kept)\n", found)) == once(wanted), differs
+            compared += 1
+    assert compared > 40
+
+
+def renamed(context: Context, text: str) -> str:
+    """A node goes by its pod's name; pgBackRest's own settings begin with `pg1-`, too."""
+    for node in context.inventory.of(Kind.POSTGRES, Kind.ROUTER, Kind.HAPROXY):
+        option = r"(?!-(?:path|port|socket|user|database))"
+        text = re.sub(rf"\b{node.name}\b{option}", pod_of(node), text)
+    return text
+
+
+def once(text: str) -> str:
+    """Several proxies in a list are one Service."""
+    host = rf"{names.HAPROXY_NAME}\.\S+?\.svc\.cluster\.local"
+    return re.sub(rf"(host: )({host})(,{host})+$", r"\1\2", text, flags=re.M)
+
+
+def test_a_changed_template_would_be_noticed(made: tuple[SecretStore, Blueprint]) -> None:
+    """The comparison above is not blind: a file of another topology differs."""
+    _, plan = made
+    other = edited({"edge.pool_size": 21})
+    name = "pg1-0.pgbouncer.ini"
+    assert keys(objects(components(plan)))[name] != keys(objects(other))[name]
+
+
+def plain(found: tuple[Manifest, ...]) -> dict[str, str]:
+    return {each.key: str(each.data) for each in found if each.kind != "Secret"}
+
+
+def test_passwords_are_in_secrets_alone(made: tuple[SecretStore, Blueprint]) -> None:
+    store, plan = made
+    found = objects(components(plan))
+    passwords = [secret.get_secret_value() for secret in store.known()]
+    assert len(passwords) > 15
+    assert all(PASSWORD.match(password) for password in passwords)
+    leaks = {key for key, text in plain(found).items() for word in passwords if word in text}
+    assert not leaks
+    held = str([each.data for each in found if each.secret])
+    assert all(password in held for password in passwords)
+
+
+def test_every_password_that_is_used_is_in_the_tools_secret(
+    made: tuple[SecretStore, Blueprint],
+) -> None:
+    store, plan = made
+    secret = one(components(plan), "Secret/skillswap-secrets")
+    assert {*secret["stringData"]} == plan.secrets.names
+    for name in plan.secrets.names:
+        assert secret["stringData"][name] == store.get(name).get_secret_value()
+
+
+def test_nothing_secret_is_rendered_where_a_vault_has_it() -> None:
+    assert not [each.key for each in everything("large") if each.secret]
+    orders = [each.data for each in everything("large") if each.kind == "ExternalSecret"]
+    assert len(orders) > 20
+    for order in orders:
+        spec = order["spec"]
+        data = spec["target"]["template"]["data"]  # type: ignore[index, call-overload]
+        asked = {row["secretKey"] for row in spec["data"]}  # type: ignore[index, call-overload, union-attr]
+        used = {
+            match.group(1)
+            for text in data.values()  # type: ignore[union-attr]
+            for match in re.finditer(r"\{\{ \.(\w+) *\}\}", str(text))
+        }
+        assert used == asked, order["metadata"]
+        strange = re.findall(r"\{\{(?! \.\w+ *\}\})", str(data))
+        assert not strange, "the operator would read this as a template"
+
+
+def test_a_secret_has_the_same_entries_from_either_source() -> None:
+    outside = edited({"kubernetes.secrets": {"source": "external"}})
+    here = {each.name: set(each.data["stringData"]) for each in everything("tp3") if each.secret}  # type: ignore[arg-type]
+    there = {
+        each.name: set(each.data["spec"]["target"]["template"]["data"])  # type: ignore[index, call-overload, arg-type]
+        for each in objects(outside)
+        if each.kind == "ExternalSecret"
+    }
+    assert here == there
+
+
+def test_a_changed_file_makes_new_pods_and_a_changed_password_does_not(tmp_path: Path) -> None:
+    def checksums(edits: dict[str, object], folder: str) -> dict[str, str]:
+        found = components(blueprint(topology(edits), SecretStore(tmp_path / folder)))
+        return {
+            each.key: each.data["spec"]["template"]["metadata"]["annotations"]["skillswap.io/files"]  # type: ignore[index, call-overload, misc]
+            for each in objects(found)
+            if each.kind in {"StatefulSet", "Deployment"}
+        }
+
+    before = checksums({}, "one")
+    assert checksums({}, "two") == before
+    after = checksums({"mongo.cache_gb": 0.5}, "one")
+    changed = {key for key in before if before[key] != after[key]}
+    prefix = "StatefulSet/skillswap"
+    assert changed == {f"{prefix}/config", f"{prefix}/shard-a", f"{prefix}/shard-b"}
+
+
+def test_every_service_of_the_catalogue_is_there() -> None:
+    found = {each.name for each in everything("tp3") if each.kind == "Deployment"}
+    for service in CATALOGUE.at(Stage.V2_0):
+        assert names.service_name(service.name) in found
+    assert {component.name for component in parts("tp3")} >= {"services", "monitoring"}

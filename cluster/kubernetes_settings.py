@@ -154,6 +154,7 @@ class Kubernetes(Section):
     """The Kubernetes target."""
 
     namespace: Label | None = Field(None, description="default: the cluster's name")
+    context: str | None = Field(None, description="of the kubeconfig; default: its current one")
     domain: Domain = Field("cluster.local", description="of the cluster's DNS")
     pod_networks: Annotated[tuple[Cidr, ...], Field(min_length=1)] = Field(
         ("10.0.0.0/8",), description="where pods' addresses come from, for pg_hba.conf"

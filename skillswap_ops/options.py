@@ -82,6 +82,17 @@ def selects_cluster(function: Callable[Concatenate[Selection, P], R]) -> Callabl
     return wrapped
 
 
+def state_option(function: Callable[P, R]) -> Callable[P, R]:
+    """`--state` for what drives Pulumi."""
+    return click.option(
+        "--state",
+        envvar="PULUMI_BACKEND_URL",
+        show_envvar=True,
+        metavar="URL",
+        help="Kubernetes: where Pulumi keeps its state (file://, s3://, …). Default: in --home.",
+    )(function)
+
+
 def yes_option(function: Callable[P, R]) -> Callable[P, R]:
     """`--yes` for commands that destroy or break."""
     return click.option("--yes", "-y", is_flag=True, help="Do not ask.")(function)

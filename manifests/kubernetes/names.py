@@ -4,16 +4,14 @@ from collections.abc import Mapping
 
 from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
 
+from cluster.kubernetes import labels as shared
 from cluster.topology import Topology
 
-PART_OF = "app.kubernetes.io/part-of"
-COMPONENT = "app.kubernetes.io/component"
-INSTANCE = "app.kubernetes.io/instance"
+PART_OF, COMPONENT, INSTANCE = shared.PART_OF, shared.COMPONENT, shared.INSTANCE
+namespace = shared.namespace
+
 MANAGED_BY = "app.kubernetes.io/managed-by"
 TOOL = "skillswap-ops"
-ZONE = "topology.kubernetes.io/zone"
-REGION = "topology.kubernetes.io/region"
-HOSTNAME = "kubernetes.io/hostname"
 FILES_CHECKSUM = "skillswap.io/files"
 
 # Values of COMPONENT. Patroni's template names POSTGRES.
@@ -33,11 +31,6 @@ REDIS_NAME = "redis"
 ARCHIVE_NAME = "archive"
 SECRETS_NAME = "skillswap-secrets"
 DATA_PRIORITY = "skillswap-data"
-
-
-def namespace(topology: Topology) -> str:
-    """Where everything lives."""
-    return topology.kubernetes.namespace or topology.name
 
 
 def dns(topology: Topology, service: str) -> str:

@@ -17,7 +17,7 @@ from lightkube.models.core_v1 import (
 from lightkube.models.meta_v1 import LabelSelector
 
 from cluster.inventory import Node
-from manifests.kubernetes.names import HOSTNAME, REGION, ZONE
+from cluster.kubernetes.labels import HOSTNAME, REGION, ZONE
 
 
 def affinity(

@@ -4,14 +4,15 @@ import click
 
 from cluster.plan import Finished
 from skillswap_ops import console
-from skillswap_ops.commands.plan import print_plan
-from skillswap_ops.options import Selection, selects_cluster
+from skillswap_ops.commands.plan import print_plan, print_rows
+from skillswap_ops.options import Selection, selects_cluster, state_option
 
 
 @click.command("provision")
 @click.option("--dry-run", is_flag=True, help="Print the plan, change nothing.")
+@state_option
 @selects_cluster
-def command(selection: Selection, *, dry_run: bool) -> None:
+def command(selection: Selection, *, dry_run: bool, state: str | None) -> None:
     """Make the cluster as the topology says.
 
     Idempotent: what is there already is left alone. Interrupted anywhere, run it again: it
@@ -21,7 +22,11 @@ def command(selection: Selection, *, dry_run: bool) -> None:
     Examples:
       skillswap-ops provision
       skillswap-ops provision --topology my.yaml --dry-run
+      skillswap-ops provision --target kubernetes
     """
+    if selection.target == "kubernetes":
+        _on_kubernetes(selection, state, dry_run=dry_run)
+        return
     if dry_run:
         print_plan(selection, show_all=False)
         return
@@ -30,6 +35,21 @@ def command(selection: Selection, *, dry_run: bool) -> None:
         from skillswap_ops.provisioning import component_times
 
         console.print_json(component_times(ends))
+
+
+def _on_kubernetes(selection: Selection, state: str | None, *, dry_run: bool) -> None:
+    from skillswap_ops.kubernetes import provisioning
+
+    if dry_run:
+        print_rows(provisioning.plan(selection, state), selection, show_all=False)
+        return
+    ends = provisioning.provision(selection, state)
+    if selection.json:
+        from skillswap_ops.provisioning import component_times
+
+        console.print_json(component_times(ends))
+    else:
+        _print_times(ends)
 
 
 def run_provision(selection: Selection) -> list[Finished]:

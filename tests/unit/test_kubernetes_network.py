@@ -54,7 +54,7 @@ def allows(rules: Iterable[Any], peer: Pod, side: str, port: int) -> bool:
 
 
 def reaches(found: list[Any], source: Pod, target: Pod, port: int) -> bool:
-    """Both ends must allow it: kubernetes.io/docs/concepts/services-networking/network-policies/."""
+    """Both ends must allow it."""
     out = [p for p in found if source.matches(p["podSelector"]) and "Egress" in p["policyTypes"]]
     into = [p for p in found if target.matches(p["podSelector"]) and "Ingress" in p["policyTypes"]]
     assert out, "nobody is without a policy"

@@ -1,0 +1,1 @@
+"""The Kubernetes target: pods as servers, through Kubernetes' own API."""

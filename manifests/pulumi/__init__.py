@@ -1,0 +1,1 @@
+"""The Pulumi program: the components of the Kubernetes target as component resources."""

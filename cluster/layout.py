@@ -89,8 +89,18 @@ class Layout:
 
 @dataclass(frozen=True)
 class PodLayout(Layout):
-    """Paths in a pod, which has one node: the node's folder is `root` itself."""
+    """Paths on the Kubernetes target: `root` is the tool's own state, `pod` a folder in each pod.
+
+    A pod has one node, so that the node's folder is `pod` itself.
+    """
+
+    pod: Path = Path("/skillswap")
 
     def node(self, node: Node) -> Path:  # noqa: ARG002 - every pod's is the same
         """The folder of the pod's only node."""
-        return self.root
+        return self.pod
+
+    @property
+    def archive(self) -> Path:
+        """Where the archive's volume is mounted."""
+        return self.pod / "archive"

@@ -164,3 +164,24 @@ class CanFill(Protocol):
     def drain(self, node: Node, folder: Path) -> None:
         """Give the space back. Idempotent."""
         ...
+
+
+@runtime_checkable
+class CanLoseMachines(Protocol):
+    """Servers run on machines of zones, which can be drained, or lost, all at once."""
+
+    def drain_machine(self, machine: str) -> Hit:
+        """Move every server away from a machine, as fast as quorums allow."""
+        ...
+
+    def stop_zone(self, zone: str) -> Hit:
+        """Take every server of a zone away at once, and let none come back to it."""
+        ...
+
+    def machines_of(self, zone: str) -> tuple[str, ...]:
+        """The machines of a zone."""
+        ...
+
+    def open_machines(self, machines: Sequence[str]) -> None:
+        """Let servers come to these machines again. Idempotent."""
+        ...

@@ -54,8 +54,10 @@ def revive_founder(context: Context, scope: Scope, look: int) -> bool:
     """Let the creation of the cluster begin again where a crash interrupted it.
 
     `look` counts the calls, a few seconds apart, since nobody was found to lead. Returns whether
-    it was so.
+    it was so. Where Kubernetes keeps the leader it is left to Patroni and to people.
     """
+    if not scope.etcd:
+        return False
     etcd = administer(context, scope)
     if any(etcd.get(prefix(scope) + trace) for trace in TRACES):
         return False

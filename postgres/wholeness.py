@@ -75,11 +75,10 @@ def versions(context: Context) -> dict[str, str]:
     leader = patroni.leader_of(scope)
     with superuser(context, leader) as connection:
         postgres = str(value(connection, "SHOW server_version")).split()[0]
-    return {
-        "PostgreSQL": postgres,
-        "Patroni": patroni.version(leader),
-        "etcd": member_health(scope.etcd[0]).version,
-    }
+    found = {"PostgreSQL": postgres, "Patroni": patroni.version(leader)}
+    if scope.etcd:  # Kubernetes keeps the leader itself
+        found["etcd"] = member_health(scope.etcd[0]).version
+    return found
 
 
 def lacks_of_primary(

@@ -76,10 +76,29 @@ def selects_cluster(function: Callable[Concatenate[Selection, P], R]) -> Callabl
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         names = ("topology", "home", "cluster", "target", "output")
         selection = Selection(**{name: kwargs.pop(name) for name in names})  # type: ignore[arg-type]
+        if selection.target != "local":
+            _go_inside(selection)
         return function(selection, *args, **kwargs)
 
     wrapped: Callable[..., R] = _SELECTION(wrapper)
     return wrapped
+
+
+# Commands that need the servers' network: on Kubernetes they run in the tool's pod there.
+INSIDE = frozenset({"status", "verify", "endpoints", "schema", "drill"})
+
+
+def _go_inside(selection: Selection) -> None:
+    """Run such a command in the cluster, and end with its exit code."""
+    import sys
+
+    from skillswap_ops.kubernetes.in_cluster import inside
+
+    words = click.get_current_context().command_path.split()[1:]
+    if words[:1] and words[0] in INSIDE and not inside():
+        from skillswap_ops.kubernetes.remote import delegate
+
+        raise SystemExit(delegate(selection, sys.argv[1:]))
 
 
 def state_option(function: Callable[P, R]) -> Callable[P, R]:

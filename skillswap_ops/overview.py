@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 
+from cluster.context import Context
 from cluster.inventory import Kind, Node
+from cluster.local.target import LocalTarget
 from cluster.status import Health, NodeStatus
 from skillswap_ops.engines import all_servers, status_readers
-from skillswap_ops.wiring import LocalContext
 
 ENGINES = {
     Kind.SHARD: "MongoDB",
@@ -54,11 +55,11 @@ class Overview:
         return all(row.status.health is Health.OK for row in self.rows)
 
 
-def overview(context: LocalContext) -> Overview:
+def overview(context: Context) -> Overview:
     """Ask every engine at once; a dead node costs no more than its deadline."""
-    readers: list[Callable[[LocalContext], tuple[NodeStatus, ...]]] = list(status_readers())
+    readers: list[Callable[[Context], tuple[NodeStatus, ...]]] = list(status_readers())
     with ThreadPoolExecutor(len(readers) + 1) as pool:
-        memory = pool.submit(context.target.memory)
+        memory = pool.submit(_memory, context)
         answers = [pool.submit(reader, context) for reader in readers]
         statuses = [status for answer in answers for status in answer.result()]
     by_node = _memory_by_node(context, memory.result())
@@ -85,7 +86,12 @@ def by_zone(rows: tuple[Row, ...]) -> list[tuple[str, list[tuple[str, list[Row]]
     ]
 
 
-def _memory_by_node(context: LocalContext, by_server: Mapping[str, int]) -> dict[str, int]:
+def _memory(context: Context) -> Mapping[str, int]:
+    """What servers take of this machine's memory, where they do."""
+    return context.target.memory() if isinstance(context.target, LocalTarget) else {}
+
+
+def _memory_by_node(context: Context, by_server: Mapping[str, int]) -> dict[str, int]:
     sums: dict[str, int] = {}
     for server in all_servers(context):
         sums[server.node.name] = sums.get(server.node.name, 0) + by_server.get(server.name, 0)

@@ -10,6 +10,7 @@ import mongo.schema.spread_steps
 import postgres.schema.drift
 import postgres.schema.proofs
 import postgres.schema.steps
+from cluster.context import Context
 from cluster.lock import exclusive
 from cluster.plan import Event, Finished, Step, execute
 from cluster.schema.findings import Drift, Outcome, Proof
@@ -17,7 +18,7 @@ from cluster.schema.types import Entity, Store
 from skillswap_ops.wiring import LocalContext
 
 
-def schema_steps(context: LocalContext, *, prune: bool) -> tuple[Step, ...]:
+def schema_steps(context: Context, *, prune: bool) -> tuple[Step, ...]:
     """What makes both engines hold what is declared."""
     return (
         *mongo.schema.apply.steps(context, prune=prune),

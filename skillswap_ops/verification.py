@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from cluster.context import Context
 from cluster.errors import OpsError
-from skillswap_ops.requirements.conftest import CLUSTER, HOME
+from skillswap_ops.requirements.conftest import CLUSTER, HOME, TARGET
 from skillswap_ops.requirements.recorder import RESULTS
-from skillswap_ops.wiring import LocalContext
 
 SECONDS = 300
 
@@ -28,7 +28,7 @@ class Requirement:
     seconds: float
 
 
-def verify(context: LocalContext, keyword: str | None) -> tuple[Requirement, ...]:
+def verify(context: Context, keyword: str | None) -> tuple[Requirement, ...]:
     """Assert every requirement (or those whose name matches pytest's `-k` expression).
 
     Raises OpsError where the suite could not be run at all.
@@ -50,7 +50,7 @@ def verify(context: LocalContext, keyword: str | None) -> tuple[Requirement, ...
 
 
 def _run(
-    context: LocalContext, suite: str, folder: str, results: Path, keyword: str | None
+    context: Context, suite: str, folder: str, results: Path, keyword: str | None
 ) -> "subprocess.CompletedProcess[str]":
     argv = [sys.executable, "-m", "pytest", suite, "-q", "--import-mode=importlib"]
     argv += ["-p", "skillswap_ops.requirements.recorder", "-p", "no:cacheprovider"]
@@ -61,6 +61,7 @@ def _run(
         **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")},
         HOME: str(layout.root.parent),
         CLUSTER: layout.root.name,
+        TARGET: context.target.name,
         RESULTS: str(results),
     }
     try:

@@ -75,6 +75,19 @@ def local_context(selection: Selection, *, must_exist: bool = False) -> LocalCon
     )
 
 
+def context_of(selection: Selection, *, must_exist: bool = False) -> Context:
+    """The selected cluster, on whichever target; on Kubernetes only from inside of it.
+
+    Raises as `local_context`.
+    """
+    if selection.target == "local":
+        return local_context(selection, must_exist=must_exist)
+    from skillswap_ops.kubernetes.context import in_cluster_context
+    from skillswap_ops.kubernetes.in_cluster import TOPOLOGY
+
+    return in_cluster_context(load_topology(selection.topology or TOPOLOGY))
+
+
 def selected_topology(selection: Selection, home: Path) -> Topology:
     """The file that is named, else the cluster's own, else the shipped TP3 topology."""
     topology = load_topology(topology_path(selection, home))

@@ -1,6 +1,6 @@
 """The few calls of Kubernetes' API that the tool makes, with its errors mapped once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -185,6 +185,42 @@ class Api:
             return ToolResult(
                 -1 if code is None else int(code), session.read_stdout(), session.read_stderr()
             )
+
+    def converse(
+        self,
+        pod: str,
+        container: str | None,
+        argv: Sequence[str],
+        *,
+        out: Callable[[str], None],
+        err: Callable[[str], None],
+        seconds: float,
+    ) -> int:
+        """Run a program in a container and pass on what it prints as it comes; its exit code."""
+        with _mapped(f"run {argv[0]} in {pod}"):
+            session = stream.stream(
+                self._core.connect_get_namespaced_pod_exec,
+                pod,
+                self.namespace,
+                command=list(argv),
+                container=container,
+                stdin=False,
+                stdout=True,
+                stderr=True,
+                tty=False,
+                _preload_content=False,
+                _request_timeout=seconds,
+            )
+            while session.is_open():
+                session.update(timeout=1)
+                if session.peek_stdout():
+                    out(session.read_stdout())
+                if session.peek_stderr():
+                    err(session.read_stderr())
+            code = session.returncode
+        if code is None:
+            raise UnreachableError(f"the connection to {pod} was lost", "run the command again")
+        return int(code)
 
     # Claims, machines, workloads
 

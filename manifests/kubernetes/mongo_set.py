@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lightkube.models.core_v1 import EnvVar
 
 from cluster.inventory import Kind, Node
+from cluster.kubernetes.labels import JOINED, PEERS
 from cluster.kubernetes_settings import StatefulPod
 from cluster.server import Server
 from manifests.kubernetes import names, placement, pods, probes, workloads
@@ -18,6 +19,7 @@ PORT_NAME = "mongodb"
 HOME = EnvVar(name="HOME", value="/tmp")  # noqa: S108 - mongosh writes its settings there
 ARBITER = {"skillswap.io/arbiter": "true"}
 MEMBER = {"skillswap.io/arbiter": "false"}
+PEER = {PEERS: JOINED}
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def _data_bearing(blueprint: Blueprint, members: Members, held: Files) -> Typed:
         affinity=placement.affinity(nodes[0].region, zones, choice, strictly=True),
         spread=(placement.spread(choice, placement.skew_of(members.nodes, zones), strictly=True),),
         claims=("data",),
-        labels=MEMBER,
+        labels=MEMBER | PEER,
     )
     template = pods.template(
         topology, room, [_box(blueprint, blueprint.on(nodes[0])[0], members.size)], held
@@ -96,7 +98,7 @@ def _arbiter(blueprint: Blueprint, members: Members, node: Node, held: Files) ->
         instance=members.name,
         affinity=placement.affinity(node.region, [node.zone], choice, strictly=True),
         claims=("data",),
-        labels=ARBITER,
+        labels=ARBITER | PEER,
     )
     return workloads.stateful_set(
         topology,

@@ -4,7 +4,7 @@ Arrows are declared once, as who calls whom on which ports; policies are made of
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightkube.models.meta_v1 import LabelSelector
 from lightkube.models.networking_v1 import (
@@ -17,6 +17,7 @@ from lightkube.models.networking_v1 import (
 )
 from lightkube.resources.networking_v1 import NetworkPolicy
 
+from cluster.kubernetes.labels import JOINED, PEERS
 from cluster.schema.types import Store
 from cluster.topology import S3Repository, Topology
 from manifests.kubernetes import foundation, names, patroni_cluster
@@ -38,21 +39,31 @@ EVERYWHERE = "0.0.0.0/0"
 
 @dataclass(frozen=True)
 class Group:
-    """Pods of a component; of one instance where it is named."""
+    """Pods of a component; of one instance where it is named.
+
+    `joined`: only while they are not cut off from their peers, which a drill does by a label.
+    """
 
     component: str
     instance: str | None = None
+    joined: bool = False
 
     @property
     def name(self) -> str:
         """The name of its policy."""
-        return self.instance or f"every-{self.component}"
+        return (self.instance or f"every-{self.component}") + ("-peers" if self.joined else "")
 
     @property
     def labels(self) -> dict[str, str]:
         """What selects it."""
         own = {names.COMPONENT: self.component}
-        return own | ({names.INSTANCE: self.instance} if self.instance else {})
+        own |= {names.INSTANCE: self.instance} if self.instance else {}
+        return own | ({PEERS: JOINED} if self.joined else {})
+
+    @property
+    def peers(self) -> "Group":
+        """Those of them that are not cut off."""
+        return replace(self, joined=True)
 
 
 @dataclass(frozen=True)
@@ -90,9 +101,9 @@ def _mongo() -> Iterator[Arrow]:
     """
     yield Arrow(ROUTERS, SHARDS, (SHARD_PORT,))
     yield Arrow(ROUTERS, CONFIG, (CONFIG_PORT,))
-    yield Arrow(SHARDS, SHARDS, (SHARD_PORT,))
+    yield Arrow(SHARDS.peers, SHARDS.peers, (SHARD_PORT,))
     yield Arrow(SHARDS, CONFIG, (CONFIG_PORT,))
-    yield Arrow(CONFIG, CONFIG, (CONFIG_PORT,))
+    yield Arrow(CONFIG.peers, CONFIG.peers, (CONFIG_PORT,))
     yield Arrow(CONFIG, SHARDS, (SHARD_PORT,))
 
 
@@ -103,10 +114,11 @@ def _postgres(blueprint: Blueprint) -> Iterator[Arrow]:
     postgres = blueprint.topology.postgres
     payments = _scope(postgres.scope)
     yield Arrow(EDGE, payments, tuple(patroni_cluster.PORTS.values()))
-    yield Arrow(payments, payments, (patroni_cluster.POSTGRES, patroni_cluster.PATRONI))
+    members = (patroni_cluster.POSTGRES, patroni_cluster.PATRONI)
+    yield Arrow(payments.peers, payments.peers, members)
     if postgres.dr and not blueprint.topology.kubernetes.dr_cluster:
         dr = _scope(postgres.dr.scope)
-        yield Arrow(dr, dr, (patroni_cluster.POSTGRES, patroni_cluster.PATRONI))
+        yield Arrow(dr.peers, dr.peers, members)
         yield Arrow(dr, EDGE, (EDGE_PORTS["direct"],))
 
 
@@ -161,10 +173,9 @@ def policies(blueprint: Blueprint) -> tuple[Typed, ...]:
 
 def away_policies(topology: Topology, scope: str) -> tuple[Typed, ...]:
     """Those of a DR cluster of its own: its members to each other, the proxies, API and archive."""
-    group = _scope(scope)
+    group, members = _scope(scope), _scope(scope).peers
     own = (patroni_cluster.POSTGRES, patroni_cluster.PATRONI)
     out = [
-        _egress(_peer(group), own),
         NetworkPolicyEgressRule(
             to=[NetworkPolicyPeer(ipBlock=IPBlock(cidr=EVERYWHERE))],
             ports=_ports((EDGE_PORTS["direct"],)),
@@ -178,8 +189,15 @@ def away_policies(topology: Topology, scope: str) -> tuple[Typed, ...]:
             topology,
             group.name,
             LabelSelector(matchLabels=group.labels),
-            [_ingress(_peer(group), own)],
+            None,
             out,
+        ),
+        _policy(
+            topology,
+            members.name,
+            LabelSelector(matchLabels=members.labels),
+            [_ingress(_peer(members), own)],
+            [_egress(_peer(members), own), *_ways_out(topology, members)],
         ),
     )
 
@@ -231,10 +249,10 @@ def _ways_out(
     outside = NetworkPolicyPeer(
         ipBlock=IPBlock(cidr=EVERYWHERE, except_=list(topology.kubernetes.pod_networks))
     )
-    if group.component in {names.POSTGRES, names.OPERATIONS}:
+    if group.component == names.OPERATIONS or (group.component == names.POSTGRES and group.joined):
         yield NetworkPolicyEgressRule(to=[anywhere], ports=_ports(API_PORTS))
     buckets = {r.port for r in topology.archive.repositories if isinstance(r, S3Repository)}
-    if buckets and group.component == names.POSTGRES:
+    if buckets and group.component == names.POSTGRES and not group.joined:
         yield NetworkPolicyEgressRule(to=[outside], ports=_ports(sorted(buckets)))
     if any(service.s3 and _service(service.name) == group for service in services):
         yield NetworkPolicyEgressRule(to=[outside], ports=_ports((443,)))

@@ -13,19 +13,22 @@ from lightkube.models.core_v1 import (
     ConfigMapVolumeSource,
     Container,
     EnvVar,
+    ExecAction,
     PodSpec,
     PodTemplateSpec,
+    Probe,
     SecretVolumeSource,
     Volume,
     VolumeMount,
 )
 from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.batch_v1 import CronJob, Job
 from lightkube.resources.core_v1 import ConfigMap
 
 from cluster.topology import Topology
 from cluster.topology_file import dump_topology
-from manifests.kubernetes import cache, names, placement, pods
+from manifests.kubernetes import cache, names, placement, pods, workloads
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.component import Component, Idea
 from manifests.kubernetes.edge import NAME as EDGE
@@ -37,6 +40,8 @@ from manifests.kubernetes.routers import NAME as ROUTERS
 from manifests.kubernetes.security import container_context, pod_context
 
 NAME = "operations"
+CONSOLE = "console"
+TOOL_CONTAINER = "tool"
 TOPOLOGY_FOLDER = "/skillswap-topology"
 TOPOLOGY_FILE = "topology.yaml"
 STATE = "/var/lib/skillswap-ops"
@@ -57,6 +62,7 @@ def component(blueprint: Blueprint) -> Component:
         *tool_accounts(topology),
         _topology(topology),
         _job(blueprint),
+        _console(blueprint),
         _recurring(blueprint, "backup", topology.kubernetes.schedules.backup, ["backup", "run"]),
         _recurring(
             blueprint, "restore-proof", topology.kubernetes.schedules.proof, ["backup", "prove"]
@@ -70,6 +76,22 @@ def component(blueprint: Blueprint) -> Component:
         ),
     ]
     return Component(Idea.OPERATIONS, NAME, manifests(rows), (ROUTERS, EDGE, *redis))
+
+
+def _console(blueprint: Blueprint) -> Deployment:
+    """The tool, waiting: commands that need the cluster's network are run in it."""
+    pod = _pod(blueprint, CONSOLE, [], OPERATOR)
+    assert pod.spec is not None  # noqa: S101 - `_pod` has made it
+    pod.spec.restartPolicy = "Always"
+    (tool,) = pod.spec.containers
+    tool.command = ["sleep", "infinity"]
+    check = Probe(
+        exec=ExecAction(command=["skillswap-ops", "--version"]), periodSeconds=60, timeoutSeconds=20
+    )
+    tool.readinessProbe = tool.livenessProbe = check
+    return workloads.deployment(
+        blueprint.topology, CONSOLE, names.OPERATIONS, pod, replicas=1, instance=CONSOLE
+    )
 
 
 def job_name(topology: Topology) -> str:
@@ -91,7 +113,10 @@ def _job(blueprint: Blueprint) -> Job:
     topology = blueprint.topology
     name = job_name(topology)
     return Job(
-        metadata=names.meta(topology, name, names.OPERATIONS, "provision"),
+        # The tool follows it; an engine that waited would give up before it is done.
+        metadata=names.meta(
+            topology, name, names.OPERATIONS, "provision", annotations=workloads.NO_WAIT
+        ),
         spec=JobSpec(
             backoffLimit=RETRIES,
             activeDeadlineSeconds=PROVISION_SECONDS,
@@ -146,7 +171,7 @@ def _pod(
             affinity=placement.affinity(region, blueprint.zones(region), choice, strictly=False),
             containers=[
                 Container(
-                    name="tool",
+                    name=TOOL_CONTAINER,
                     image=topology.kubernetes.images.tool,
                     imagePullPolicy="IfNotPresent",
                     command=["skillswap-ops", *words, "--target", "kubernetes"],

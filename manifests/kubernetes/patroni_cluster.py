@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from lightkube.models.core_v1 import EnvVar, ExecAction, Lifecycle, LifecycleHandler, VolumeMount
 
 from cluster.inventory import Kind, Node
+from cluster.kubernetes.labels import JOINED, PEERS
 from cluster.server import Server
 from cluster.topology import FolderRepository, Topology
 from manifests.kubernetes import archive, foundation, names, placement, pods, probes, workloads
@@ -93,7 +94,7 @@ def _member(blueprint: Blueprint, node: Node, servers: Sequence[Server], held: F
             pods.memory("shm", SHARED_MEMORY),
             *([archive.volume()] if _folder(topology) else []),
         ),
-        labels={ONE_MEMBER: node.name},
+        labels={ONE_MEMBER: node.name, PEERS: JOINED},
     )
     return workloads.stateful_set(
         topology,
@@ -145,7 +146,7 @@ def _box(blueprint: Blueprint, server: Server) -> pods.Box:
 
 def _interrupted() -> Lifecycle:
     """pgbouncer lets transactions finish on INT, and drops every client on TERM."""
-    command = ["sh", "-c", f"kill -INT 1; sleep {POOL_STOP_SECONDS}"]
+    command = ["sh", "-c", f"pkill -INT -x pgbouncer; sleep {POOL_STOP_SECONDS}"]
     return Lifecycle(preStop=LifecycleHandler(exec=ExecAction(command=command)))
 
 

@@ -39,7 +39,7 @@ CPU_BURST = 2  # limit over request: a recovery may take what a quiet machine ha
 MEMORY_FOLDER = "16Mi"
 SCRATCH = "256Mi"
 PREPARE = Pod(cpu=0.05, memory=0.0625)
-COPY = f'install -m 0600 "{FILES}/${NODE_VARIABLE}"/* {LAYOUT.root}/conf/'
+COPY = f'install -m 0600 "{FILES}/${NODE_VARIABLE}"/* {LAYOUT.pod}/conf/'
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,8 @@ def template(topology: Topology, room: Room, boxes: Sequence[Box], files: Files)
             serviceAccountName=room.account or "default",
             automountServiceAccountToken=room.account is not None,
             enableServiceLinks=False,
+            # Drills freeze and kill a server from inside, which its own first process ignores.
+            shareProcessNamespace=True,
             securityContext=pod_context(),
             affinity=room.affinity,
             topologySpreadConstraints=list(room.spread) or None,
@@ -127,7 +129,7 @@ def template(topology: Topology, room: Room, boxes: Sequence[Box], files: Files)
 def _mounts(folders: Sequence[str], room: Room) -> list[VolumeMount]:
     extra = [claim for claim in room.claims if claim not in folders]
     return [
-        VolumeMount(name=folder, mountPath=str(LAYOUT.root / folder))
+        VolumeMount(name=folder, mountPath=str(LAYOUT.pod / folder))
         for folder in ("conf", *folders, *extra)
     ] + [VolumeMount(name="tmp", mountPath="/tmp")]  # noqa: S108 - the pod's own
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from cluster.layout import PodLayout
 from cluster.programs import POSTGRES_FOLDER, Programs
 
-LAYOUT = PodLayout(Path("/skillswap"))
+LAYOUT = PodLayout(Path("/var/lib/skillswap-ops"))
 FILES = Path("/skillswap-files")  # config maps and secrets as they are mounted, a folder a node
 SECRETS = Path("/skillswap-secrets")  # every password by its name, for the tool alone
 PATHS = {

@@ -10,7 +10,7 @@ def steps(context: Context) -> tuple[Step, ...]:
     """The steps of the PostgreSQL side, beside the start of its servers."""
     primary, following = primary_scope(context), dr_scope(context)
     return (
-        *(scope.etcd_users(context, each) for each in scopes(context)),
+        *(scope.etcd_users(context, each) for each in scopes(context) if each.etcd),
         *(scope.leader(context, each) for each in scopes(context)),
         *(scope.configuration(context, each) for each in scopes(context)),
         rights.rights(context, primary),

@@ -69,6 +69,8 @@ def configuration(context: Context, scope: Scope) -> Step:
     which came with the data, for its own, and take writes.
     """
     wanted = dynamic_configuration(context, scope)
+    if not scope.etcd:
+        return _through_patroni(context, scope, wanted)
     password = names.etcd_password(context, scope.name, names.ETCD_USER)
     key = rescue.prefix(scope) + "config"
 
@@ -94,6 +96,35 @@ def configuration(context: Context, scope: Scope) -> Step:
         check,
         act,
         (users_step(scope),),
+    )
+
+
+def _through_patroni(context: Context, scope: Scope, wanted: dynamic.JsonObject) -> Step:
+    """The same where Kubernetes keeps it: its founder brought it, Patroni itself changes it."""
+
+    def differences(node: Node) -> dynamic.JsonObject:
+        live = patroni.config(node)
+        writable = any(state.primary for state in patroni.states(scope.members).values())
+        dynamic.refuse_exchanged_parts(scope, live, writable=writable)
+        return dynamic.difference(live, wanted)
+
+    def check() -> Finding:
+        changes = differences(patroni.leader_of(scope))
+        if changes:
+            return todo(f"differs in {dynamic.describe(changes)}")
+        return done("as the topology says")
+
+    def act() -> None:
+        node = patroni.leader_of(scope)
+        patroni.change_config(node, names.password(context, names.REST_USER), differences(node))
+
+    return Step(
+        configuration_step(scope),
+        scope.component,
+        f"set {scope.name}'s dynamic configuration",
+        or_todo(check),
+        act,
+        (leader_step(scope),),
     )
 
 

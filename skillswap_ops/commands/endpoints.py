@@ -27,9 +27,9 @@ def command(selection: Selection, *, name: str | None, reveal: bool) -> None:
       psql "$(skillswap-ops endpoints pg-payments --reveal)"
     """
     from skillswap_ops.engines import all_endpoints
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
-    rows = all_endpoints(local_context(selection, must_exist=True), reveal=reveal)
+    rows = all_endpoints(context_of(selection, must_exist=True), reveal=reveal)
     print_endpoints(rows, name, json=selection.json)
 
 

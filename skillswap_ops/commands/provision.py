@@ -38,18 +38,41 @@ def command(selection: Selection, *, dry_run: bool, state: str | None) -> None:
 
 
 def _on_kubernetes(selection: Selection, state: str | None, *, dry_run: bool) -> None:
-    from skillswap_ops.kubernetes import provisioning
+    from skillswap_ops.kubernetes import in_cluster, provisioning
 
-    if dry_run:
+    if in_cluster.inside():
+        ends = _inside(selection, dry_run=dry_run)
+        if dry_run:
+            print_rows(ends, selection, show_all=False)
+            return
+    elif dry_run:
         print_rows(provisioning.plan(selection, state), selection, show_all=False)
         return
-    ends = provisioning.provision(selection, state)
+    else:
+        ends = provisioning.provision(selection, state)
     if selection.json:
         from skillswap_ops.provisioning import component_times
 
         console.print_json(component_times(ends))
     else:
         _print_times(ends)
+
+
+def _inside(selection: Selection, *, dry_run: bool) -> list[Finished]:
+    """What the tool's Job does: the engines' own steps, on pods that are there."""
+    from skillswap_ops.kubernetes import steps
+    from skillswap_ops.progress import Progress
+    from skillswap_ops.stepping import raise_failures
+    from skillswap_ops.wiring import context_of
+
+    context = context_of(selection)
+    if dry_run:
+        return steps.look(context)
+    progress = Progress(steps.all_steps(context))
+    with progress.shown():
+        ends = steps.run(context, progress.on_event)
+    raise_failures(ends, "`skillswap-ops status` says more; the Job is tried again")
+    return ends
 
 
 def run_provision(selection: Selection) -> list[Finished]:

@@ -34,9 +34,9 @@ def command(selection: Selection, *, watch: bool, every: float) -> None:
       skillswap-ops status --output json | jq .healthy
     """
     from skillswap_ops.overview import overview
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     if watch:
         from rich.live import Live
 

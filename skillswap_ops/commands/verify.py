@@ -26,9 +26,9 @@ def command(selection: Selection, *, keyword: str | None) -> None:
     from rich.text import Text
 
     from skillswap_ops.verification import verify
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
-    found = verify(local_context(selection, must_exist=True), keyword)
+    found = verify(context_of(selection, must_exist=True), keyword)
     counts = Counter(row.outcome for row in found)
     if selection.json:
         console.print_json(found)

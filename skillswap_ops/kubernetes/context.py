@@ -5,9 +5,12 @@ from typing import cast
 
 import mongo.servers
 import postgres.servers
+from cluster.clock import SYSTEM_CLOCK
 from cluster.context import Context
 from cluster.inventory import Kind
+from cluster.kubernetes.target import KubernetesTarget
 from cluster.kubernetes_settings import SecretSource
+from cluster.layout import PodLayout
 from cluster.secrets import SecretStore
 from cluster.server import Server
 from cluster.target import Target
@@ -15,11 +18,12 @@ from cluster.topology import Topology
 from manifests import redis
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.inventory import pod_inventory
-from manifests.kubernetes.programs import LAYOUT, PodPrograms
+from manifests.kubernetes.programs import LAYOUT, SECRETS, PodPrograms
 from manifests.kubernetes.vault import Recorded, generated, placeholders
 from manifests.services.catalogue import CATALOGUE
 from postgres.scopes import dr_scope
 from skillswap_ops.engines import engine_passwords
+from skillswap_ops.kubernetes.client import cluster_api
 from skillswap_ops.service_stores import stores
 
 
@@ -44,6 +48,19 @@ def pod_context(
         layout=LAYOUT,
         secrets=placeholders() if external or store is None else generated(store),
         target=cast("Target", None),
+        programs=PodPrograms(),
+    )
+
+
+def in_cluster_context(topology: Topology) -> PodContext:
+    """The context of the tool in the cluster: the same, with passwords as the pod mounts them."""
+    store = SecretStore(SECRETS)
+    return PodContext(
+        topology=topology,
+        inventory=pod_inventory(topology),
+        layout=PodLayout(LAYOUT.root / topology.name),
+        secrets=generated(store),
+        target=KubernetesTarget(cluster_api(topology), SYSTEM_CLOCK),
         programs=PodPrograms(),
     )
 

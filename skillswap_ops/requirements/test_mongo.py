@@ -2,7 +2,6 @@
 
 import stat
 from collections.abc import Mapping
-from typing import Any, Protocol
 
 import pytest
 from pymongo.errors import OperationFailure
@@ -28,6 +27,7 @@ from mongo.servers import MONGOS_CONF, ROUTER_CONF
 from mongo.set_model import Answer, SetConfig, State
 from mongo.sharding import default_write_concern, registered_shards, segment_places
 from mongo.status import status
+from skillswap_ops.requirements.conftest import Machine
 
 Answers = Mapping[str, list[Answer]]
 TP3_VOTES = 3
@@ -36,14 +36,6 @@ HARMLESS_WRITE: dict[str, object] = {
     "delete": "ops_readiness",
     "deletes": [{"q": {"_id": "no such document"}, "limit": 1}],
 }
-
-
-class Host(Protocol):
-    """What we use of testinfra's host."""
-
-    def file(self, path: str) -> Any:
-        """A file of the host."""
-        ...
 
 
 @pytest.fixture(scope="module")
@@ -151,12 +143,12 @@ def test_routers_are_redundant(context: Context) -> None:
             assert set(registered_shards(client)) == wanted
 
 
-def test_routers_know_every_config_server(context: Context, host: Host) -> None:
+def test_routers_know_every_config_server(context: Context, machine: Machine) -> None:
     """TP3 §4: every router is told of all the config servers."""
     seeds = nodes.config_servers(context).seeds
     for router in nodes.routers(context):
         folder = context.layout.conf(router)
-        files = [host.file(str(folder / name)) for name in (MONGOS_CONF, ROUTER_CONF)]
+        files = [machine(router).file(str(folder / name)) for name in (MONGOS_CONF, ROUTER_CONF)]
         found = [file.content_string for file in files if file.exists]
         assert found, f"{router.name} has no configuration file"
         assert all(seeds in text for text in found), f"{router.name} is not told of {seeds}"
@@ -219,10 +211,10 @@ def test_anonymous_clients_are_refused(context: Context) -> None:
             assert refuses(client, {"listDatabases": 1}), f"{node.name} lists its databases"
 
 
-def test_keyfiles_are_private(context: Context, host: Host) -> None:
+def test_keyfiles_are_private(context: Context, machine: Machine) -> None:
     """TP3 §5: the key of the cluster's servers is readable to them alone."""
     for node in filter(nodes.is_mongo, context.inventory.nodes):
-        file = host.file(str(context.layout.conf(node) / KEYFILE))
+        file = machine(node).file(str(context.layout.conf(node) / KEYFILE))
         assert file.exists, f"{node.name} has no keyfile"
         others = file.mode & (stat.S_IRWXG | stat.S_IRWXO)
         assert not others, f"{node.name}: mode of the keyfile is {file.mode:o}"

@@ -84,6 +84,8 @@ def test_postgres_refuses_strangers(context: Context) -> None:
 
 def test_etcd_refuses_strangers(context: Context) -> None:
     """etcd refuses a client without a password (TP3 §5)."""
+    if context.target.name == "kubernetes":
+        pytest.skip("Kubernetes keeps the leader: there is no etcd")
     for node in answering(
         [node for each in scopes(context) for node in each.etcd], names.ETCD_PORT
     ):
@@ -141,6 +143,8 @@ def test_application_may_not(context: Context, statement: str) -> None:
 
 def test_servers_listen_on_their_own_address(context: Context, host: Host) -> None:
     """Each server listens on its node's address and on no other (TP3 §5)."""
+    if context.target.name == "kubernetes":
+        pytest.skip("a pod has no address but its own; network policies say who reaches it")
     for server in servers(context):
         for port in server.ports:
             assert host.socket(f"tcp://{server.node.address}:{port}").is_listening, (

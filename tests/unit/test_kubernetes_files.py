@@ -70,7 +70,7 @@ def servers(context: Context) -> list[Server]:
 def as_pods(context: Context, pods: Inventory, node: Node, text: str) -> str:
     """A local file's text with the addresses and folders of pods."""
     wanted = {pod.name: pod for pod in pods.nodes}
-    text = text.replace(str(context.layout.root), str(LAYOUT.root))
+    text = text.replace(str(context.layout.root), str(LAYOUT.pod))
     text = text.replace(context.inventory.networks[0], pods.networks[0])
     for other in context.inventory.nodes:
         pod = wanted.get(pod_of(other))
@@ -126,7 +126,7 @@ def test_files_are_those_of_the_local_target(made: tuple[SecretStore, Blueprint]
 
 def renamed(context: Context, own: Node, text: str) -> str:
     """A node goes by its pod's name; pgBackRest's own settings begin with `pg1-`, too."""
-    text = text.replace(str(context.layout.node(own)), str(LAYOUT.root))
+    text = text.replace(str(context.layout.node(own)), str(LAYOUT.pod))
     for node in context.inventory.of(Kind.POSTGRES, Kind.ROUTER, Kind.HAPROXY):
         option = r"(?!-(?:path|port|socket|user|database))"
         text = re.sub(rf"\b{node.name}\b{option}", pod_of(node), text)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cluster.kubernetes.labels import PEERS
 from manifests.kubernetes.build import objects
 from manifests.kubernetes.component import Component
 from tests.unit.kubernetes_samples import NAMES, edited, one, parts
@@ -144,6 +145,28 @@ def test_the_matrix_is_no_wider_than_the_sum_of_the_arrows() -> None:
         if source in databases and target not in databases
     }
     assert outward == {("pgdr1", "haproxy")}
+
+
+def test_a_member_that_is_cut_off_loses_its_peers_and_nothing_else() -> None:
+    """A drill takes the label away: policies can only allow."""
+    found, rules = pods(parts("tp3")), policies(parts("tp3"))
+    (member,) = [each for each in found if each.name == "pgsync1"]
+    labels = dict(member.labels) | {PEERS: "cut-by-a-drill"}
+    cut = Pod("cut", tuple(labels.items()))
+    by_name = {each.name: each for each in found}
+
+    def both_ways(other: str, port: int) -> tuple[bool, bool]:
+        return (
+            reaches(rules, cut, by_name[other], port),
+            reaches(rules, by_name[other], cut, port),
+        )
+
+    assert both_ways("pg1", 5432) == (False, False)
+    assert both_ways("pg1", 8008) == (False, False)
+    assert both_ways("haproxy", 5432) == (False, True)
+    api = [p for p in rules if cut.matches(p["podSelector"]) and "6443" in str(p.get("egress"))]
+    assert not api, "its leader's lease lives in the API: that is cut, too"
+    assert [p for p in rules if member.matches(p["podSelector"]) and "6443" in str(p.get("egress"))]
 
 
 def test_the_public_api_opens_with_its_name() -> None:

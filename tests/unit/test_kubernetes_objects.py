@@ -269,7 +269,7 @@ def test_patroni_says_who_is_ready() -> None:
     assert patroni["readinessProbe"]["httpGet"] == {"path": "/readiness", "port": 8008}
     assert patroni["livenessProbe"]["httpGet"] == {"path": "/liveness", "port": 8008}
     assert pgbouncer["readinessProbe"]["tcpSocket"] == {"port": 6432}
-    assert "kill -INT 1" in pgbouncer["lifecycle"]["preStop"]["exec"]["command"][-1]
+    assert "pkill -INT" in pgbouncer["lifecycle"]["preStop"]["exec"]["command"][-1]
 
 
 # Order

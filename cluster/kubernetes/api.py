@@ -33,6 +33,7 @@ class PodState:
     why: str
     revision: str
     ending: bool
+    containers: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -380,6 +381,7 @@ def _pod(item: Any) -> PodState:
         why=next((each.reason for each in waiting if each.reason), status.reason or ""),
         revision=labels.get("controller-revision-hash", ""),
         ending=meta.deletion_timestamp is not None,
+        containers=tuple(each.name for each in spec.containers or ()),
     )
 
 

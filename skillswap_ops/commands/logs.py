@@ -22,7 +22,13 @@ def command(selection: Selection, *, server: str, lines: int, follow: bool) -> N
     Examples:
       skillswap-ops logs pg1
       skillswap-ops logs haproxy-1 --follow
+      skillswap-ops logs pg1-0/pgbouncer --target kubernetes
     """
+    if selection.target == "kubernetes":
+        from skillswap_ops.kubernetes.logs import print_logs
+
+        print_logs(selection, server, lines, follow=follow)
+        return
     from skillswap_ops.wiring import local_context
 
     context = local_context(selection, must_exist=True)

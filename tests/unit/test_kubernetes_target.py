@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -30,6 +30,7 @@ from cluster.target import (
 )
 from skillswap_ops.kubernetes.remote import inside_words
 from skillswap_ops.kubernetes.rolling import order
+from skillswap_ops.kubernetes.rollout import rollout
 from tests.unit.kubernetes_samples import plan
 
 # Scripts, on this machine
@@ -372,3 +373,56 @@ def test_the_leader_is_replaced_last() -> None:
 )
 def test_a_command_goes_inside_without_its_places(words: str, inside: str) -> None:
     assert inside_words(words.split()) == inside.split()
+
+
+# Rollouts, on Deployments as their controller writes them
+
+
+@dataclass
+class Deployments:
+    """A Deployment that becomes ready, or does not, after a few looks."""
+
+    image: str
+    ready_after: int | None
+    looks: int = 0
+    namespace: str = "skillswap"
+
+    def patch_deployment(self, name: str, body: Mapping[str, Any]) -> None:
+        assert name == "service-auth"
+        (container,) = body["spec"]["template"]["spec"]["containers"]
+        assert container["name"] == "auth"
+        self.image = container["image"]
+        self.looks = 0
+
+    def deployment(self, name: str) -> Mapping[str, Any]:
+        self.looks += 1
+        ready = self.image != "bad:1" and self.looks > (self.ready_after or 0)
+        stuck = {"type": "Progressing", "status": "False", "message": "exceeded its deadline"}
+        return {
+            "metadata": {"name": name, "generation": 2},
+            "spec": {
+                "replicas": 3,
+                "template": {"spec": {"containers": [{"image": self.image}]}},
+            },
+            "status": {
+                "observedGeneration": 2,
+                "replicas": 3 if ready else 4,
+                "readyReplicas": 3,
+                "updatedReplicas": 3 if ready else 1,
+                "conditions": [stuck] if self.image == "bad:1" and self.looks > 3 else [],
+            },
+        }
+
+
+def test_a_rollout_waits_until_no_old_instance_is_left() -> None:
+    found, said = Deployments("old:1", 4), []
+    rollout(cast("Api", found), ["auth"], "new:1", said.append, cast("Clock", StepClock()))
+    assert found.image == "new:1"
+    assert said[-1] == "auth: 3 ready"
+
+
+def test_a_rollout_that_fails_goes_back() -> None:
+    found = Deployments("old:1", 0)
+    with pytest.raises(OpsError, match="exceeded its deadline; back to old:1"):
+        rollout(cast("Api", found), ["auth"], "bad:1", print, cast("Clock", StepClock()))
+    assert found.image == "old:1"

@@ -99,15 +99,40 @@ def rollout(
       skillswap-ops services rollout auth
       skillswap-ops services rollout --all --image /srv/skillswap-ops-0.2
       skillswap-ops services rollout gateway --set limits.user_per_minute=60
+      skillswap-ops services rollout auth --image skillswap-ops:0.2.0 --target kubernetes
     """
     from skillswap_ops import deploying
     from skillswap_ops.wiring import local_context
 
     if bool(service) == everything:
         raise click.UsageError("name a SERVICE, or --all")
+    if selection.target == "kubernetes":
+        _roll_out_on_kubernetes(selection, service, image, changes, dry_run=dry_run)
+        return
     context = local_context(selection, must_exist=True)
     intent = deploying.rollout(context, service, image, _values(changes))
     do(selection, intent, dry_run=dry_run)
+
+
+def _roll_out_on_kubernetes(
+    selection: Selection,
+    service: str | None,
+    image: Path | None,
+    changes: tuple[str, ...],
+    *,
+    dry_run: bool,
+) -> None:
+    from manifests.services.catalogue import CATALOGUE
+    from skillswap_ops.kubernetes.client import cluster_api
+    from skillswap_ops.kubernetes.rollout import rollout as roll_out
+    from skillswap_ops.wiring import home_folder, selected_topology
+
+    if image is None or changes or dry_run:
+        raise click.UsageError("on Kubernetes a rollout takes an --image, and nothing else")
+    topology = selected_topology(selection, home_folder(selection.home))
+    names = (service,) if service else CATALOGUE.names
+    roll_out(cluster_api(topology), names, str(image), console.say)
+    console.say(f"To keep it: kubernetes.images.tool: {image} in the topology file.")
 
 
 @click.command("rollback")

@@ -27,6 +27,9 @@ def status(selection: Selection) -> None:
       skillswap-ops services status
       skillswap-ops services status --output json | jq '.services[].ready'
     """
+    if selection.target == "kubernetes":
+        _on_kubernetes(selection)
+        return
     from manifests.services.status import overview
     from skillswap_ops.wiring import local_context
 
@@ -39,6 +42,25 @@ def status(selection: Selection) -> None:
     if not seen.services:
         console.say("nothing is deployed; `skillswap-ops services deploy --stage mvp` does")
     if not seen.healthy or not seen.services:
+        raise SystemExit(1)
+
+
+def _on_kubernetes(selection: Selection) -> None:
+    from manifests.services.catalogue import CATALOGUE
+    from skillswap_ops.kubernetes.client import cluster_api
+    from skillswap_ops.kubernetes.rollout import look
+    from skillswap_ops.wiring import home_folder, selected_topology
+
+    api = cluster_api(selected_topology(selection, home_folder(selection.home)))
+    rows = [(name, look(api, name)) for name in CATALOGUE.names]
+    if selection.json:
+        console.print_json(dict(rows))
+    else:
+        console.print_table(
+            ("service", ">ready", ">wanted", "image", "why not"),
+            [(n, str(r.ready), str(r.wanted), r.image, r.stuck) for n, r in rows],
+        )
+    if not all(row.complete for _, row in rows):
         raise SystemExit(1)
 
 

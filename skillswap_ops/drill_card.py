@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
 
+from cluster.context import Context
 from cluster.drill.contracts import (
     Availability,
     Drill,
@@ -16,7 +17,6 @@ from cluster.drill.contracts import (
 )
 from cluster.errors import OpsError, UnreachableError
 from skillswap_ops.drilling import why_skipped
-from skillswap_ops.wiring import LocalContext
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Card:
     not_live: str
 
 
-def card(context: LocalContext, spec: DrillSpec) -> Card:
+def card(context: Context, spec: DrillSpec) -> Card:
     """Everything of a drill; asks the cluster, if there is one that answers."""
     live, not_live = _ask(context, spec)
     return Card(
@@ -112,7 +112,7 @@ def _loss(promise: Promise) -> str:
     return f"at most {promise.rpo:g} s lost" if promise.rpo else "no acknowledged write lost"
 
 
-def _sla(context: LocalContext, spec: DrillSpec) -> dict[str, str]:
+def _sla(context: Context, spec: DrillSpec) -> dict[str, str]:
     sla = context.topology.sla
     mongo = f"RPO {sla.mongo.rpo:g} s, RTO {sla.mongo.rto:g} s, election {sla.mongo.election:g} s"
     postgres = f"RPO {sla.postgres.rpo:g} s, RTO {sla.postgres.rto:g} s"
@@ -120,7 +120,7 @@ def _sla(context: LocalContext, spec: DrillSpec) -> dict[str, str]:
     return dict(pair for tag, pair in all_of_them.items() if tag in spec.tags)
 
 
-def _ask(context: LocalContext, spec: DrillSpec) -> tuple[OnCluster | None, str]:
+def _ask(context: Context, spec: DrillSpec) -> tuple[OnCluster | None, str]:
     if not context.layout.topology.exists():
         return None, f"there is no cluster {context.topology.name} to ask"
     try:

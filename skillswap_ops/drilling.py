@@ -27,7 +27,6 @@ from skillswap_ops.engines import all_servers
 from skillswap_ops.healing import all_healers
 from skillswap_ops.soak import lengthened
 from skillswap_ops.wholeness import lacks
-from skillswap_ops.wiring import LocalContext
 
 SEED_RANGE = 10**6
 
@@ -81,7 +80,7 @@ def _turns(context: Context, specs: Sequence[DrillSpec], wishes: Wishes) -> Iter
 
 
 def run_drills(
-    context: LocalContext, todo: Sequence[Turn], wishes: Wishes, onlooker: Onlooker
+    context: Context, todo: Sequence[Turn], wishes: Wishes, onlooker: Onlooker
 ) -> list[End]:
     """Run drills in turn, holding the cluster's lock.
 
@@ -98,9 +97,7 @@ def run_drills(
         )
 
 
-def _run(
-    context: LocalContext, turn: Turn, wishes: Wishes, onlooker: Onlooker
-) -> RunSummary | NotRun:
+def _run(context: Context, turn: Turn, wishes: Wishes, onlooker: Onlooker) -> RunSummary | NotRun:
     options = Options(
         turn.seed,
         __version__,
@@ -138,13 +135,13 @@ def _secrets(context: Context) -> Iterator[str]:
     return (secret.get_secret_value() for secret in context.secrets.known())
 
 
-def heal_all(context: LocalContext, on_begin: Callable[[Entry], None]) -> tuple[Healed, ...]:
+def heal_all(context: Context, on_begin: Callable[[Entry], None]) -> tuple[Healed, ...]:
     """Undo every fault that is still in place."""
     with exclusive(context.layout.lock, "drill heal"):
         return injection.heal_all(context.layout.drills, all_healers(context), on_begin)
 
 
-def find_run(context: LocalContext, name: str | None) -> Path:
+def find_run(context: Context, name: str | None) -> Path:
     """The folder of a run, by any part of its name; the newest one without a name.
 
     Raises InvalidInputError where there is none, or several.

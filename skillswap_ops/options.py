@@ -42,7 +42,7 @@ _SELECTION = _chain(
         "--topology",
         "-f",
         type=click.Path(path_type=Path),
-        help="Topology file. Default: the cluster's own, else the shipped TP3 topology.",
+        help="Topology file, `tp3` or `large`. Default: the cluster's own, else the shipped `tp3`.",
     ),
     click.option(
         "--home",

@@ -15,7 +15,6 @@ from cluster.lock import exclusive
 from cluster.plan import Event, Finished, Step, execute
 from cluster.schema.findings import Drift, Outcome, Proof
 from cluster.schema.types import Entity, Store
-from skillswap_ops.wiring import LocalContext
 
 
 def schema_steps(context: Context, *, prune: bool) -> tuple[Step, ...]:
@@ -27,25 +26,25 @@ def schema_steps(context: Context, *, prune: bool) -> tuple[Step, ...]:
 
 
 def apply(
-    context: LocalContext, steps: Sequence[Step], on_event: Callable[[Event], None]
+    context: Context, steps: Sequence[Step], on_event: Callable[[Event], None]
 ) -> list[Finished]:
     """Run the steps; operators on other machines are held apart by the engines themselves."""
     with exclusive(context.layout.lock, "schema apply"):
         return execute(steps, on_event)
 
 
-def spread_steps(context: LocalContext) -> tuple[Step, ...]:
+def spread_steps(context: Context) -> tuple[Step, ...]:
     """What spreads every segment that several shards name; refused where no mongos runs."""
     return mongo.schema.spread_steps.steps(context)
 
 
-def drifts(context: LocalContext) -> tuple[Drift, ...]:
+def drifts(context: Context) -> tuple[Drift, ...]:
     """Every difference between declarations and live servers, in either direction."""
     return (*mongo.schema.drift.drift(context), *postgres.schema.drift.drift(context))
 
 
 def prove(
-    context: LocalContext, entities: Sequence[Entity], on_proof: Callable[[Proof], None]
+    context: Context, entities: Sequence[Entity], on_proof: Callable[[Proof], None]
 ) -> tuple[Proof, ...]:
     """Try every requirement of these entities on the live servers, both engines at once.
 

@@ -123,8 +123,11 @@ class KubernetesTarget:
     # Faults
 
     def kill(self, servers: Sequence[Server], program: str | None = None) -> Hit:
-        """Delete their pods at once; with `program`, SIGKILL that program of theirs."""
-        pods = self._pods_of(servers)
+        """Delete their pods at once; with `program`, SIGKILL that program of theirs.
+
+        Of a router's or a proxy's pods, which are all one node, one: that is the loss of a router.
+        """
+        pods = self._victims(servers)
         at = self._clock.monotonic()
         if program is not None:
             return self._kill_program(pods, program, at)
@@ -270,6 +273,14 @@ class KubernetesTarget:
         if some and not found:
             raise OpsError(f"{', '.join(nodes)}: there is no pod")
         return tuple(found.values())
+
+    def _victims(self, servers: Sequence[Server]) -> tuple[PodState, ...]:
+        nodes = {server.node.name: server.node for server in servers}
+        return tuple(
+            pod
+            for node in nodes.values()
+            for pod in ([self._one_running(node)] if node.kind in FLEETS else self.pods(node))
+        )
 
     def _one_running(self, node: Node) -> PodState:
         for pod in self.pods(node):

@@ -12,7 +12,7 @@ from cluster.target import CanKill
 from postgres import drill_checks, patroni
 from postgres.drill_checks import FailsafeSeen
 from postgres.drills.common import drill, streams, timings, untouched
-from postgres.drills.skips import no_failsafe
+from postgres.drills.skips import no_etcd_to_lose
 from postgres.etcd import member_health
 from postgres.faults.etcd_kill import all_etcd, one_etcd
 from postgres.scopes import Scope, primary_scope
@@ -67,6 +67,6 @@ ETCD_LOSS = DrillSpec(
     seconds=80,
     build=etcd_loss,
     needs=(CanKill,),
-    skip=no_failsafe,
+    skip=no_etcd_to_lose,
     tags=frozenset({"postgres"}),
 )

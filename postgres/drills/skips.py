@@ -20,6 +20,13 @@ def not_synchronous(context: Context) -> str:
     return no_standby(context) or ("" if mode else "postgres.synchronous_mode is off")
 
 
+def no_etcd_to_lose(context: Context) -> str:
+    """Kubernetes keeps the leader itself; and only failsafe mode survives the loss of all etcd."""
+    if not primary_scope(context).etcd:
+        return "there is no etcd: Kubernetes keeps the leader"
+    return no_failsafe(context)
+
+
 def no_failsafe(context: Context) -> str:
     """The loss of etcd is the loss of the primary, by choice."""
     return "" if context.topology.postgres.failsafe_mode else "postgres.failsafe_mode is off"

@@ -73,9 +73,9 @@ def apply(selection: Selection, *, dry_run: bool, prune: bool, yes: bool) -> Non
     from skillswap_ops.progress import Progress
     from skillswap_ops.schema import apply, schema_steps
     from skillswap_ops.stepping import raise_failures
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     steps = schema_steps(context, prune=prune)
     if dry_run:
         print_rows(preview(steps), selection, show_all=False)
@@ -111,9 +111,9 @@ def spread(selection: Selection, *, dry_run: bool, yes: bool) -> None:
       skillswap-ops schema spread --yes
     """
     from mongo.schema.spread import plans, refusal
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
-    context = local_context(selection)
+    context = context_of(selection)
     found = plans(context.topology)
     if selection.json:
         console.print_json(found)
@@ -133,9 +133,9 @@ def _spread(selection: Selection) -> None:
     from skillswap_ops.progress import Progress
     from skillswap_ops.schema import apply, spread_steps
     from skillswap_ops.stepping import raise_failures
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     steps = spread_steps(context)
     progress = Progress(steps)
     with progress.shown():
@@ -157,9 +157,9 @@ def diff(selection: Selection) -> None:
       skillswap-ops schema diff --output json
     """
     from skillswap_ops.schema import drifts
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
-    found = drifts(local_context(selection, must_exist=True))
+    found = drifts(context_of(selection, must_exist=True))
     if selection.json:
         console.print_json(found)
     else:
@@ -185,10 +185,10 @@ def verify(selection: Selection, *, names: tuple[str, ...]) -> None:
       skillswap-ops schema verify SESSION AVIS
     """
     from skillswap_ops.schema import failed, prove
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
     entities = _chosen(names)
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     proofs = prove(context, entities, _ignore if selection.json else _print_proof)
     if selection.json:
         console.print_json(proofs)

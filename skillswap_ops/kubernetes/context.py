@@ -52,14 +52,18 @@ def pod_context(
     )
 
 
-def in_cluster_context(topology: Topology) -> PodContext:
-    """The context of the tool in the cluster: the same, with passwords as the pod mounts them."""
-    store = SecretStore(SECRETS)
-    return PodContext(
+def in_cluster_context(topology: Topology) -> Context:
+    """The context of the tool in the cluster: the same, with passwords as the pod mounts them.
+
+    Its own state (locks, drills' evidence) is a folder that is made here.
+    """
+    layout = PodLayout(LAYOUT.root / topology.name)
+    layout.drills.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Context(
         topology=topology,
         inventory=pod_inventory(topology),
-        layout=PodLayout(LAYOUT.root / topology.name),
-        secrets=generated(store),
+        layout=layout,
+        secrets=SecretStore(SECRETS),
         target=KubernetesTarget(cluster_api(topology), SYSTEM_CLOCK),
         programs=PodPrograms(),
     )

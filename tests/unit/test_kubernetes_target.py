@@ -271,6 +271,11 @@ def test_a_router_is_every_pod_of_its_deployment(api: FakeApi, target: Kubernete
     assert (state.running, state.detail) == (True, "2 of 2 pods run on m2, m3")
 
 
+def test_the_loss_of_a_router_is_one_pods(api: FakeApi, target: KubernetesTarget) -> None:
+    target.kill(servers("routers"))
+    assert api.calls == ["delete routers-x 0"]
+
+
 def test_freeze_and_thaw_prove_themselves(api: FakeApi, target: KubernetesTarget) -> None:
     api.processes["pg1-0"] = [
         scripts.Process(7, "S", "patroni"),

@@ -34,11 +34,11 @@ def compare(
     from cluster.drill.compare import compare as compare_runs
     from skillswap_ops.drill_history_view import plain, print_comparison
     from skillswap_ops.drill_records import past_runs, two_runs
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
     if len(names) > 2:
         raise click.UsageError("Give two runs, or one drill.")
-    runs = past_runs(local_context(selection, must_exist=True), console.say)
+    runs = past_runs(context_of(selection, must_exist=True), console.say)
     found = compare_runs(*two_runs(runs, names), tolerance / 100)
     if selection.json:
         console.print_json(plain(found))

@@ -38,10 +38,10 @@ def due(selection: Selection, *, tags: tuple[str, ...], days: int) -> None:
     from skillswap_ops.drill_history_view import plain, print_due
     from skillswap_ops.drill_records import past_runs
     from skillswap_ops.drilling import tagged, why_skipped
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
     specs = tagged(tags or ("quarterly", PROOF_TAG))
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     proof = context.topology.sla.restore_proof
     wanted = [
         Wanted(spec.name, why_skipped(context, spec), proof if PROOF_TAG in spec.tags else None)

@@ -9,9 +9,9 @@ from skillswap_ops import console
 from skillswap_ops.options import Selection, selects_cluster, yes_option
 
 if TYPE_CHECKING:
+    from cluster.context import Context
     from cluster.drill.journal import Healed
     from skillswap_ops.leftovers import LeftByRun
-    from skillswap_ops.wiring import LocalContext
 
 MENDED_SECONDS = 90.0  # until a cluster whose fault was just undone can be asked
 
@@ -26,9 +26,9 @@ def heal(selection: Selection, *, purge: bool, yes: bool) -> None:
     Faults are undone without asking; rows are dropped after asking. Those of a failed run are
     evidence and stay, as do those of --keep-data, unless --purge is given.
     """
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     healed = _undo(context)
     dropped, stay = _drop(context, MENDED_SECONDS if healed else 0, purge=purge, yes=yes)
     if selection.json:
@@ -41,7 +41,7 @@ def heal(selection: Selection, *, purge: bool, yes: bool) -> None:
         )
 
 
-def _undo(context: "LocalContext") -> "tuple[Healed, ...]":
+def _undo(context: "Context") -> "tuple[Healed, ...]":
     from skillswap_ops.drilling import heal_all
 
     healed = heal_all(context, lambda entry: console.say(f"undoing {entry.fault} …"))
@@ -58,7 +58,7 @@ def _undo(context: "LocalContext") -> "tuple[Healed, ...]":
 
 
 def _drop(
-    context: "LocalContext", seconds: float, *, purge: bool, yes: bool
+    context: "Context", seconds: float, *, purge: bool, yes: bool
 ) -> "tuple[list[LeftByRun], list[LeftByRun]]":
     """What was dropped, and what stays."""
     from skillswap_ops.leftovers import drop, left_behind

@@ -39,11 +39,11 @@ def history(
     from skillswap_ops.drill_history_view import plain, print_history, print_plot
     from skillswap_ops.drill_records import past_runs
     from skillswap_ops.drilling import chosen
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
     if name:
         chosen([name])
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     runs = past_runs(context, console.say, name, limit)
     if selection.json:
         console.print_json([plain(run) for run in runs])

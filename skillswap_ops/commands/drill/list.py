@@ -17,9 +17,9 @@ def list_drills(selection: Selection, *, tags: tuple[str, ...]) -> None:
     """
     from skillswap_ops.drill_card_view import print_catalogue
     from skillswap_ops.drilling import tagged, why_skipped
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
-    context = local_context(selection)
+    context = context_of(selection)
     found = [(spec, why_skipped(context, spec)) for spec in tagged(tags)]
     if not selection.json:
         print_catalogue(found)

@@ -32,10 +32,10 @@ def predict(selection: Selection, *, names: tuple[str, ...], live: bool | None) 
     from skillswap_ops.drill_predictions import declared, foretell
     from skillswap_ops.drill_predictions import live as live_basis
     from skillswap_ops.drilling import chosen
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
     specs = chosen(names) if names else all_drills()
-    context = local_context(selection, must_exist=bool(live))
+    context = context_of(selection, must_exist=bool(live))
     ask = live or (live is None and context.layout.topology.exists())
     basis = (
         live_basis(context, must=bool(live), on_unread=console.say)

@@ -24,9 +24,9 @@ def report(selection: Selection, *, run: str | None, recheck: bool, html: bool) 
     from skillswap_ops.drill_reports import rewrite
     from skillswap_ops.drill_view import print_report, record
     from skillswap_ops.drilling import find_run, reported
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     folder = find_run(context, run)
     given = folder / VERDICT
     before = given.read_text("utf-8") if given.exists() else ""

@@ -151,9 +151,9 @@ def follow(
     from skillswap_ops.drill_live import Show
     from skillswap_ops.drill_view import print_brief, print_report
     from skillswap_ops.drilling import run_drills, turns
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     todo = turns(context, tuple(specs), wishes)
     _ask(context.topology.name, todo, yes=yes)
 

@@ -102,9 +102,9 @@ def _schedule(
         command_line,
     )
     from skillswap_ops.drilling import chosen, tagged
-    from skillswap_ops.wiring import home_folder, local_context
+    from skillswap_ops.wiring import context_of, home_folder
 
-    context = local_context(selection, must_exist=selection.topology is None)
+    context = context_of(selection, must_exist=selection.topology is None)
     cluster = context.topology.name
     if names:
         words = tuple(spec.name for spec in chosen(names))

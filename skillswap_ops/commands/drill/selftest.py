@@ -57,12 +57,12 @@ def _on_copy(selection: Selection, run: str) -> "tuple[Planted, ...]":
     from skillswap_ops.catalogue import all_checks
     from skillswap_ops.drilling import find_run
     from skillswap_ops.traffic.selftest import CHAIN_DEFECTS
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
     if Path(run, CONFIG).is_file():
         folder = Path(run)
     else:
-        folder = find_run(local_context(selection, must_exist=True), run)
+        folder = find_run(context_of(selection, must_exist=True), run)
     return on_copy(folder, all_checks(), CHAIN_DEFECTS)
 
 

@@ -19,10 +19,10 @@ def show(selection: Selection, *, name: str) -> None:
     from skillswap_ops.drill_card import card
     from skillswap_ops.drill_card_view import print_card
     from skillswap_ops.drilling import chosen
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
     [spec] = chosen([name])
-    found = card(local_context(selection), spec)
+    found = card(context_of(selection), spec)
     if selection.json:
         console.print_json(found)
     else:

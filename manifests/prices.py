@@ -133,7 +133,9 @@ def _amount(manifest: Manifest, component: Component) -> Amount:
             count = data["spec"].get("replicas") or _least(component, manifest.name)
             return _pod(data["spec"]["template"], ()).times(count)
         case "PersistentVolumeClaim":
-            return Amount(shared=_gib(data["spec"]["resources"]["requests"]["storage"]))
+            size = _gib(data["spec"]["resources"]["requests"]["storage"])
+            shared = "ReadWriteMany" in data["spec"]["accessModes"]
+            return Amount(shared=size) if shared else Amount(volumes=size)
     return Amount()
 
 

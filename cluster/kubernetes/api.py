@@ -34,6 +34,7 @@ class PodState:
     revision: str
     ending: bool
     containers: tuple[str, ...] = ()
+    exit_code: int | None = None  # of its first container, once it has ended
 
     @property
     def running(self) -> bool:
@@ -269,27 +270,17 @@ class Api:
             return _job(found)
         return None
 
-    def config_map(self, name: str) -> Mapping[str, Any] | None:
-        """A config map's metadata and data; None where there is none."""
-        with _mapped(f"read config map {name}", absent=True):
-            found = self._core.read_namespaced_config_map(
-                name, self.namespace, _request_timeout=SECONDS
+    def start_job(self, cron_job: str, name: str, argv: Sequence[str]) -> None:
+        """A job as a cron job would make it, now and with other words."""
+        with _mapped(f"start a job of {cron_job}"):
+            found = self._batch.read_namespaced_cron_job(
+                cron_job, self.namespace, _request_timeout=SECONDS
             )
-            plain: Mapping[str, Any] = self._connection.sanitize_for_serialization(found)
-            return plain
-        return None
-
-    def put_config_map(self, name: str, body: Mapping[str, Any]) -> None:
-        """Make or change a config map: of what is there, what `body` does not say stays."""
-        with _mapped(f"write config map {name}", absent=True):
-            self._core.patch_namespaced_config_map(
-                name, self.namespace, dict(body), _request_timeout=SECONDS
-            )
-            return
-        with _mapped(f"create config map {name}"):
-            self._core.create_namespaced_config_map(
-                self.namespace, dict(body), _request_timeout=SECONDS
-            )
+            spec = self._connection.sanitize_for_serialization(found.spec.job_template.spec)
+            spec["template"]["spec"]["containers"][0]["command"] = list(argv)
+            labels = dict(found.metadata.labels or {})
+            body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
+            self._batch.create_namespaced_job(self.namespace, body, _request_timeout=SECONDS)
 
     def patch_deployment(self, name: str, body: Mapping[str, Any]) -> None:
         """Change a deployment."""
@@ -368,6 +359,7 @@ def _pod(item: Any) -> PodState:
     conditions = {each.type: each.status == "True" for each in status.conditions or ()}
     states = list(status.container_statuses or ())
     waiting = [each.state.waiting for each in states if each.state and each.state.waiting]
+    ended = [each.state.terminated for each in states if each.state and each.state.terminated]
     labels = dict(meta.labels or {})
     return PodState(
         name=meta.name,
@@ -382,6 +374,7 @@ def _pod(item: Any) -> PodState:
         revision=labels.get("controller-revision-hash", ""),
         ending=meta.deletion_timestamp is not None,
         containers=tuple(each.name for each in spec.containers or ()),
+        exit_code=ended[0].exit_code if ended else None,
     )
 
 

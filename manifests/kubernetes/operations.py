@@ -8,24 +8,32 @@ trimestriels").
 
 from collections.abc import Sequence
 
+from lightkube.models.apps_v1 import DeploymentStrategy
 from lightkube.models.batch_v1 import CronJobSpec, JobSpec, JobTemplateSpec
 from lightkube.models.core_v1 import (
+    Affinity,
     ConfigMapVolumeSource,
     Container,
     EnvVar,
     ExecAction,
+    PersistentVolumeClaimSpec,
+    PersistentVolumeClaimVolumeSource,
+    PodAffinity,
+    PodAffinityTerm,
     PodSpec,
     PodTemplateSpec,
     Probe,
     SecretVolumeSource,
     Volume,
     VolumeMount,
+    VolumeResourceRequirements,
 )
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.batch_v1 import CronJob, Job
-from lightkube.resources.core_v1 import ConfigMap
+from lightkube.resources.core_v1 import ConfigMap, PersistentVolumeClaim
 
+from cluster.kubernetes.labels import HOSTNAME
 from cluster.topology import Topology
 from cluster.topology_file import dump_topology
 from manifests.kubernetes import cache, names, placement, pods, workloads
@@ -34,18 +42,20 @@ from manifests.kubernetes.component import Component, Idea
 from manifests.kubernetes.edge import NAME as EDGE
 from manifests.kubernetes.files import checksum
 from manifests.kubernetes.objects import Typed, manifests
-from manifests.kubernetes.programs import SECRETS
+from manifests.kubernetes.programs import LAYOUT, SECRETS
 from manifests.kubernetes.rbac import DRILLS, OPERATOR, tool_accounts
 from manifests.kubernetes.routers import NAME as ROUTERS
 from manifests.kubernetes.security import container_context, pod_context
 
 NAME = "operations"
 CONSOLE = "console"
+DRILL_JOB = "drills"
 TOOL_CONTAINER = "tool"
 TOPOLOGY_FOLDER = "/skillswap-topology"
 TOPOLOGY_FILE = "topology.yaml"
-STATE = "/var/lib/skillswap-ops"
-STATE_SIZE = "10Gi"  # a drill's ledger and evidence
+STATE = str(LAYOUT.root)
+STATE_CLAIM = "tool-state"
+STATE_SIZE = "10Gi"  # drills' ledgers and evidence, the journal of open faults, locks
 IN_CLUSTER = "SKILLSWAP_OPS_IN_CLUSTER"
 PROVISION_SECONDS = 3600
 RETRIES = 5  # every step can be done again
@@ -62,6 +72,7 @@ def component(blueprint: Blueprint) -> Component:
         *tool_accounts(topology),
         _topology(topology),
         _job(blueprint),
+        _state(topology),
         _console(blueprint),
         _recurring(blueprint, "backup", topology.kubernetes.schedules.backup, ["backup", "run"]),
         _recurring(
@@ -69,13 +80,32 @@ def component(blueprint: Blueprint) -> Component:
         ),
         _recurring(
             blueprint,
-            "drills",
+            DRILL_JOB,
             topology.kubernetes.schedules.drill,
             ["drill", "run", "--tag", "quarterly", "--yes"],
             account=DRILLS,
         ),
     ]
     return Component(Idea.OPERATIONS, NAME, manifests(rows), (ROUTERS, EDGE, *redis))
+
+
+def _beside_the_console() -> Affinity:
+    """On its machine: the tool's pods share a volume that one machine mounts, and so its locks."""
+    term = PodAffinityTerm(
+        topologyKey=HOSTNAME, labelSelector=names.selector(names.OPERATIONS, CONSOLE)
+    )
+    return Affinity(podAffinity=PodAffinity(requiredDuringSchedulingIgnoredDuringExecution=[term]))
+
+
+def _state(topology: Topology) -> PersistentVolumeClaim:
+    return PersistentVolumeClaim(
+        metadata=names.meta(topology, STATE_CLAIM, names.OPERATIONS),
+        spec=PersistentVolumeClaimSpec(
+            accessModes=["ReadWriteOnce"],
+            storageClassName=topology.kubernetes.storage.name,
+            resources=VolumeResourceRequirements(requests={"storage": STATE_SIZE}),
+        ),
+    )
 
 
 def _console(blueprint: Blueprint) -> Deployment:
@@ -89,9 +119,10 @@ def _console(blueprint: Blueprint) -> Deployment:
         exec=ExecAction(command=["skillswap-ops", "--version"]), periodSeconds=60, timeoutSeconds=20
     )
     tool.readinessProbe = tool.livenessProbe = check
-    return workloads.deployment(
-        blueprint.topology, CONSOLE, names.OPERATIONS, pod, replicas=1, instance=CONSOLE
-    )
+    made = workloads.deployment(blueprint.topology, CONSOLE, names.OPERATIONS, pod, replicas=1)
+    assert made.spec is not None  # noqa: S101 - `deployment` has made it
+    made.spec.strategy = DeploymentStrategy(type="Recreate")  # the volume is mounted once
+    return made
 
 
 def job_name(topology: Topology) -> str:
@@ -168,7 +199,9 @@ def _pod(
             enableServiceLinks=False,
             restartPolicy="Never",
             securityContext=pod_context(),
-            affinity=placement.affinity(region, blueprint.zones(region), choice, strictly=False),
+            affinity=placement.affinity(region, blueprint.zones(region), choice, strictly=False)
+            if instance == CONSOLE
+            else _beside_the_console(),
             containers=[
                 Container(
                     name=TOOL_CONTAINER,
@@ -192,7 +225,10 @@ def _pod(
             volumes=[
                 Volume(name="topology", configMap=ConfigMapVolumeSource(name="topology")),
                 Volume(name="secrets", secret=SecretVolumeSource(secretName=names.SECRETS_NAME)),
-                pods.scratch("state", STATE_SIZE),
+                Volume(
+                    name="state",
+                    persistentVolumeClaim=PersistentVolumeClaimVolumeSource(claimName=STATE_CLAIM),
+                ),
                 pods.scratch("tmp", pods.SCRATCH),
             ],
         ),

@@ -60,13 +60,9 @@ OPERATOR_RULES = (
 DRILL_RULES = (
     *OPERATOR_RULES,
     PolicyRule(apiGroups=[""], resources=["pods/eviction"], verbs=["create"]),
+    # A member is cut off from its peers by a label.
+    PolicyRule(apiGroups=[""], resources=["pods"], verbs=["patch"]),
     PolicyRule(apiGroups=[""], resources=["persistentvolumeclaims"], verbs=["delete"]),
-    PolicyRule(
-        apiGroups=["networking.k8s.io"],
-        resources=["networkpolicies"],
-        verbs=[*READ, "create", "delete"],
-    ),
-    PolicyRule(apiGroups=["apps"], resources=["statefulsets/scale"], verbs=["get", "patch"]),
 )
 # Zones of machines are the machines' own labels.
 MACHINE_READER = (PolicyRule(apiGroups=[""], resources=["nodes"], verbs=READ),)

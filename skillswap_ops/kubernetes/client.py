@@ -10,6 +10,7 @@ from cluster.topology import Topology
 
 SHOWN_LINES = 15
 LOOK_SECONDS = 1.0
+JOB_LABEL = "batch.kubernetes.io/job-name"
 
 Say = Callable[[str], None]
 
@@ -32,7 +33,7 @@ def wait_for_job(
         state = api.job(name)
         if state is None:
             raise OpsError(f"there is no job {name}", "`provision` makes it")
-        pods = api.pods({"batch.kubernetes.io/job-name": name})
+        pods = api.pods({JOB_LABEL: name})
         for pod in pods:
             _pass_on(api, pod, told, say)
         if state.complete:

@@ -6,7 +6,7 @@ from cluster.errors import InvalidInputError
 from cluster.kubernetes.api import Api, PodState
 from cluster.kubernetes.labels import INSTANCE
 from cluster.problems import suggestion
-from skillswap_ops.kubernetes.client import cluster_api
+from skillswap_ops.kubernetes.client import JOB_LABEL, cluster_api
 from skillswap_ops.options import Selection
 from skillswap_ops.wiring import home_folder, selected_topology
 
@@ -41,6 +41,8 @@ def named(api: Api, name: str) -> tuple[PodState, ...]:
     pod = api.pod(name)
     if pod is not None:
         return (pod,)
+    if found := api.pods({JOB_LABEL: name}):
+        return found
     for instance in (name, f"service-{name}"):
         if found := api.pods({INSTANCE: instance}):
             return found

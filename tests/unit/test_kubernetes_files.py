@@ -23,11 +23,13 @@ from manifests.kubernetes.component import Idea
 from manifests.kubernetes.files import keys
 from manifests.kubernetes.inventory import pod_name
 from manifests.kubernetes.objects import Manifest
+from manifests.kubernetes.operations import CONSOLE
 from manifests.kubernetes.programs import LAYOUT, PodPrograms
 from manifests.services.catalogue import CATALOGUE
 from manifests.services.model import Stage
 from skillswap_ops.kubernetes.context import blueprint
 from tests.unit.kubernetes_samples import edited, everything, one, parts, shipped
+from tests.unit.test_kubernetes_objects import pod
 from tests.unit.topology_samples import topology
 
 ENGINES = {
@@ -206,9 +208,9 @@ def test_a_changed_file_makes_new_pods_and_a_changed_password_does_not(tmp_path:
     def checksums(edits: dict[str, object], folder: str) -> dict[str, str]:
         found = components(blueprint(topology(edits), SecretStore(tmp_path / folder)))
         return {
-            each.key: each.data["spec"]["template"]["metadata"]["annotations"]["skillswap.io/files"]  # type: ignore[index, call-overload, misc]
+            each.key: pod(each.data)["metadata"]["annotations"]["skillswap.io/files"]
             for each in objects(found)
-            if each.kind in {"StatefulSet", "Deployment"}
+            if each.kind in {"StatefulSet", "Deployment"} and each.name != CONSOLE
         }
 
     before = checksums({}, "one")

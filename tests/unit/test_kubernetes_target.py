@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import click
 import pytest
 
 from cluster.clock import Clock
 from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Kind
 from cluster.kubernetes import scripts
-from cluster.kubernetes.api import Api, Machine, PodState
+from cluster.kubernetes.api import Api, JobState, Machine, PodState
 from cluster.kubernetes.labels import INSTANCE, JOINED, PEERS
 from cluster.kubernetes.target import KubernetesTarget
 from cluster.server import Server
@@ -28,7 +29,7 @@ from cluster.target import (
     CanWipe,
     ToolResult,
 )
-from skillswap_ops.kubernetes.remote import inside_words
+from skillswap_ops.kubernetes.remote import inside_words, run_job
 from skillswap_ops.kubernetes.rolling import order
 from skillswap_ops.kubernetes.rollout import rollout
 from tests.unit.kubernetes_samples import plan
@@ -431,3 +432,44 @@ def test_a_rollout_that_fails_goes_back() -> None:
     with pytest.raises(OpsError, match="exceeded its deadline; back to old:1"):
         rollout(cast("Api", found), ["auth"], "bad:1", print, cast("Clock", StepClock()))
     assert found.image == "old:1"
+
+
+# Drills as Jobs
+
+
+@dataclass
+class Jobs:
+    """A job that ends at once, and its pod."""
+
+    code: int
+    namespace: str = "skillswap"
+    started: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    def start_job(self, cron_job: str, name: str, argv: Sequence[str]) -> None:
+        self.started.append((cron_job, list(argv)))
+
+    def job(self, name: str) -> JobState:
+        return JobState(self.code == 0, self.code != 0, "BackoffLimitExceeded" if self.code else "")
+
+    def pods(self, selector: Mapping[str, str]) -> tuple[PodState, ...]:
+        return (replace(pod("drills-x", "drills"), phase="Succeeded", exit_code=self.code),)
+
+    def logs(self, name: str, container: str | None, lines: int | None) -> str:
+        return "pg-node-kill  pass\n"
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 4])
+def test_a_drills_exit_code_is_its_jobs(code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fail, an inconclusive run and a fault left behind are told apart from here, too."""
+    found = Jobs(code)
+    words = ["drill", "run", "pg-node-kill", "--yes", "--target", "kubernetes"]
+    assert run_job(cast("Api", found), words) == code
+    assert found.started == [("drills", ["skillswap-ops", *words])]
+    assert "pg-node-kill  pass" in capsys.readouterr().out
+
+
+def test_a_drill_asks_before_it_is_sent() -> None:
+    found = Jobs(0)
+    with pytest.raises(click.UsageError, match="--yes"):
+        run_job(cast("Api", found), ["drill", "run", "pg-node-kill"])
+    assert not found.started

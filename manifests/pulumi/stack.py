@@ -45,6 +45,7 @@ class Engine:
     def __init__(self, name: str, backend: Backend, program: Callable[[], None]) -> None:
         """Raises NoEngineError where there is no Pulumi, OpsError where it refuses the state."""
         require_engine()
+        self.backend = backend
         options = automation.LocalWorkspaceOptions(
             env_vars={
                 "PULUMI_BACKEND_URL": backend.url,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import urllib3
-from kubernetes import client, config, stream
+from kubernetes import client, config, stream, watch
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 
@@ -143,16 +143,14 @@ class Api:
     def follow(self, pod: str, container: str | None, lines: int | None) -> Iterator[str]:
         """A container's log from its last `lines` on, until it ends."""
         with _mapped(f"follow the log of {pod}"):
-            answer = self._core.read_namespaced_pod_log(
+            yield from watch.Watch().stream(
+                self._core.read_namespaced_pod_log,
                 pod,
                 self.namespace,
                 container=container,
                 follow=True,
                 tail_lines=lines,
-                _preload_content=False,
             )
-            for line in answer:
-                yield line.decode("utf-8", "replace").rstrip("\n")
 
     def execute(
         self,
@@ -166,7 +164,7 @@ class Api:
         """Run a program in a container; `text` is its standard input."""
         with _mapped(f"run {argv[0]} in {pod}"):
             session = stream.stream(
-                self._core.connect_get_namespaced_pod_exec,
+                self._apart().connect_get_namespaced_pod_exec,
                 pod,
                 self.namespace,
                 command=list(argv),
@@ -201,7 +199,7 @@ class Api:
         """Run a program in a container and pass on what it prints as it comes; its exit code."""
         with _mapped(f"run {argv[0]} in {pod}"):
             session = stream.stream(
-                self._core.connect_get_namespaced_pod_exec,
+                self._apart().connect_get_namespaced_pod_exec,
                 pod,
                 self.namespace,
                 command=list(argv),
@@ -223,6 +221,12 @@ class Api:
         if code is None:
             raise UnreachableError(f"the connection to {pod} was lost", "run the command again")
         return int(code)
+
+    def _apart(self) -> Any:
+        """A client for one session: it is turned into a WebSocket while it lasts, for every caller
+        of it, and steps run beside each other.
+        """
+        return client.CoreV1Api(client.ApiClient(self._connection.configuration))
 
     # Claims, machines, workloads
 

@@ -9,6 +9,8 @@ ZONE = "topology.kubernetes.io/zone"
 REGION = "topology.kubernetes.io/region"
 HOSTNAME = "kubernetes.io/hostname"
 
+TOOL = "operations"  # COMPONENT of the tool's own pods
+
 # Members talk to each other while they are JOINED: policies between members ask for it. A policy
 # can only allow, so that to cut a member off is to take this label away.
 PEERS = "skillswap.io/peers"

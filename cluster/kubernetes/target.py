@@ -11,7 +11,7 @@ from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Kind, Node
 from cluster.kubernetes import scripts
 from cluster.kubernetes.api import Api, PodState
-from cluster.kubernetes.labels import INSTANCE, JOINED, PEERS
+from cluster.kubernetes.labels import COMPONENT, INSTANCE, JOINED, PEERS, TOOL
 from cluster.kubernetes.scripts import Process
 from cluster.server import Server
 from cluster.target import (
@@ -109,10 +109,11 @@ class KubernetesTarget:
         """Run a program in the node's first container. `env` comes on its standard input."""
         pod = self._one_running(node)
         if not env:
-            return self._api.execute(pod.name, None, argv, seconds=seconds)
+            return self._api.execute(pod.name, first_container(pod), argv, seconds=seconds)
         text = scripts.environment_lines(dict(env))
         words = scripts.with_environment(argv)
-        return self._api.execute(pod.name, None, words, text=text, seconds=seconds)
+        container = first_container(pod)
+        return self._api.execute(pod.name, container, words, text=text, seconds=seconds)
 
     def lacks(self, need: type) -> str:
         """Why a fault cannot be had on this target; "" if it can."""
@@ -234,7 +235,7 @@ class KubernetesTarget:
         self._api.cordon(machine, away=True)
 
         def empty() -> bool:
-            left = [pod for pod in self._api.pods() if pod.node == machine]
+            left = [pod for pod in self._others() if pod.node == machine]
             for pod in left:
                 self._api.evict(pod)
             return not left
@@ -250,7 +251,7 @@ class KubernetesTarget:
         at = self._clock.monotonic()
         for machine in machines:
             self._api.cordon(machine, away=True)
-        pods = [pod for pod in self._api.pods() if pod.node in machines]
+        pods = [pod for pod in self._others() if pod.node in machines]
         for pod in pods:
             self._api.delete_pod(pod, grace_seconds=0)
         self._wait_gone(pods)
@@ -274,6 +275,10 @@ class KubernetesTarget:
             raise OpsError(f"{', '.join(nodes)}: there is no pod")
         return tuple(found.values())
 
+    def _others(self) -> tuple[PodState, ...]:
+        """Every pod but the tool's own: whoever breaks things must live to undo it."""
+        return tuple(pod for pod in self._api.pods() if pod.labels.get(COMPONENT) != TOOL)
+
     def _victims(self, servers: Sequence[Server]) -> tuple[PodState, ...]:
         nodes = {server.node.name: server.node for server in servers}
         return tuple(
@@ -296,14 +301,14 @@ class KubernetesTarget:
         return scripts.parse_processes(self._execute(pod, scripts.list_processes()).stdout)
 
     def _execute(self, pod: PodState, argv: Sequence[str]) -> ToolResult:
-        ended = self._api.execute(pod.name, None, argv)
+        ended = self._api.execute(pod.name, first_container(pod), argv)
         if ended.code:
             raise OpsError(f"{pod.name}: {ended.stderr.strip()[:200] or f'exit {ended.code}'}")
         return ended
 
     def _connects(self, pod: PodState, other: PodState, port: int) -> bool:
         words = scripts.connects(other.address, port, TRY_SECONDS)
-        return self._api.execute(pod.name, None, words).code == 0
+        return self._api.execute(pod.name, first_container(pod), words).code == 0
 
     def _wait_gone(self, pods: Sequence[PodState]) -> None:
         def gone() -> bool:
@@ -314,6 +319,11 @@ class KubernetesTarget:
     def _is_gone(self, pod: PodState) -> bool:
         now = self._api.pod(pod.name)
         return now is None or now.uid != pod.uid
+
+
+def first_container(pod: PodState) -> str | None:
+    """The server itself, where helpers stand beside it: of several, Kubernetes wants one named."""
+    return pod.containers[0] if pod.containers else None
 
 
 def container(server: Server) -> str:

@@ -23,7 +23,7 @@ HAPROXY = "haproxy"
 REDIS = "redis"
 SERVICE = "service"
 EXPORTER = "exporter"
-OPERATIONS = "operations"
+OPERATIONS = shared.TOOL
 
 ROUTERS_NAME = "routers"
 HAPROXY_NAME = "haproxy"

@@ -5,6 +5,7 @@ import click
 from cluster.errors import InvalidInputError
 from cluster.kubernetes.api import Api, PodState
 from cluster.kubernetes.labels import INSTANCE
+from cluster.kubernetes.target import first_container
 from cluster.problems import suggestion
 from skillswap_ops.kubernetes.client import JOB_LABEL, cluster_api
 from skillswap_ops.options import Selection
@@ -51,8 +52,3 @@ def named(api: Api, name: str) -> tuple[PodState, ...]:
         f"there is no pod or workload {name}{suggestion(name, known)}",
         f"there are: {', '.join(known) or 'none'}",
     )
-
-
-def first_container(pod: PodState) -> str | None:
-    """The server itself, where helpers stand beside it."""
-    return pod.containers[0] if pod.containers else None

@@ -39,6 +39,7 @@ def missing() -> str:
 class Server:
     """A running API server."""
 
+    url: str
     kubeconfig: Path
     connection: client.ApiClient
     version: str
@@ -125,7 +126,7 @@ def _connected(folder: Path, port: int, processes: "list[subprocess.Popen[bytes]
 
     wait_for("the API server", ready, seconds=READY_SECONDS, clock=SYSTEM_CLOCK)
     version = client.VersionApi(connection).get_code().git_version
-    return Server(kubeconfig, connection, version)
+    return Server(f"https://127.0.0.1:{port}", kubeconfig, connection, version)
 
 
 def _kubeconfig(port: int) -> str:

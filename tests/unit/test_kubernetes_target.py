@@ -16,7 +16,7 @@ from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Kind
 from cluster.kubernetes import scripts
 from cluster.kubernetes.api import Api, JobState, Machine, PodState
-from cluster.kubernetes.labels import INSTANCE, JOINED, PEERS
+from cluster.kubernetes.labels import COMPONENT, INSTANCE, JOINED, PEERS
 from cluster.kubernetes.target import KubernetesTarget
 from cluster.server import Server
 from cluster.target import (
@@ -235,6 +235,7 @@ def api() -> FakeApi:
     pods = [
         *(pod(f"shard-a-{n}", "shard-a", f"m{n}") for n in (1, 2, 3)),
         pod("pg1-0", "payments", "m1"),
+        replace(pod("console-x", "console"), labels={COMPONENT: "operations", INSTANCE: "console"}),
         pod("routers-x", "routers", "m2"),
         pod("routers-y", "routers", "m3"),
     ]
@@ -312,7 +313,7 @@ def test_isolation_is_a_label_and_is_proved(api: FakeApi, target: KubernetesTarg
     ]
     target.rejoin("mongo_shard_a")
     target.rejoin("mongo_shard_a")
-    assert {p.labels[PEERS] for p in api.found.values()} == {JOINED}
+    assert {p.labels.get(PEERS, JOINED) for p in api.found.values()} == {JOINED}
 
 
 def test_where_policies_are_not_enforced_isolation_says_so(
@@ -333,7 +334,7 @@ def test_wipe_replaces_the_claim(api: FakeApi, target: KubernetesTarget) -> None
 def test_a_drain_waits_for_budgets(api: FakeApi, target: KubernetesTarget) -> None:
     api.refused = 3
     target.drain_machine("m1")
-    assert not [p for p in api.found.values() if p.node == "m1"]
+    assert [p.name for p in api.found.values() if p.node == "m1"] == ["console-x"]
     assert len([call for call in api.calls if call.startswith("evict")]) > 3
     assert not api.machines_[0].schedulable
     target.open_machines(["m1"])
@@ -345,6 +346,7 @@ def test_a_zone_stops_at_once(api: FakeApi, target: KubernetesTarget) -> None:
     assert sorted(api.calls) == ["delete pg1-0 0", "delete shard-a-1 0"]
     assert hit.proof == "zone zone-1: 1 machines cordoned, 2 pods gone"
     assert target.machines_of("zone-1") == ("m1",)
+    assert api.found["console-x"].node == "m1", "whoever breaks things must live to undo it"
     with pytest.raises(OpsError, match="zone nowhere"):
         target.stop_zone("nowhere")
 

@@ -7,11 +7,24 @@ from cluster.inventory import Inventory, Kind, Node, inventory
 from cluster.topology import Topology
 from manifests.kubernetes import names
 
+# What there is no pod of: etcd, because Kubernetes keeps Patroni's leader, and what stands in for a
+# cloud's services on one machine.
+PODS = frozenset(
+    {
+        Kind.SHARD,
+        Kind.ARBITER,
+        Kind.CONFIG,
+        Kind.ROUTER,
+        Kind.POSTGRES,
+        Kind.HAPROXY,
+        Kind.REDIS,
+    }
+)
 ANYWHERE = "0.0.0.0"  # noqa: S104 - a pod's own addresses; network policies say who gets there
 
 
 def pod_inventory(topology: Topology, *, from_dr: bool = False) -> Inventory:
-    """The nodes of a validated topology, without etcd: Kubernetes keeps Patroni's leader.
+    """The nodes of a validated topology that are pods.
 
     Routers and HAProxies are one node each, a Service that any number of pods answer for.
     `from_dr`: as a DR cluster of its own sees them, which reaches the proxies by another name.
@@ -22,7 +35,7 @@ def pod_inventory(topology: Topology, *, from_dr: bool = False) -> Inventory:
 def _pods(topology: Topology, *, from_dr: bool) -> Iterator[Node]:
     fleets: set[str] = set()
     for node in inventory(topology).nodes:
-        if node.kind is Kind.ETCD:
+        if node.kind not in PODS:
             continue
         pod = _pod(topology, node)
         if pod.kind is Kind.HAPROXY and from_dr and topology.kubernetes.dr_cluster:

@@ -143,7 +143,8 @@ class Api:
     def follow(self, pod: str, container: str | None, lines: int | None) -> Iterator[str]:
         """A container's log from its last `lines` on, until it ends."""
         with _mapped(f"follow the log of {pod}"):
-            yield from watch.Watch().stream(
+            watching: Any = watch
+            yield from watching.Watch().stream(
                 self._core.read_namespaced_pod_log,
                 pod,
                 self.namespace,

@@ -1,5 +1,6 @@
 """The few calls of Kubernetes' API that the tool makes, with its errors mapped once."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -313,7 +314,9 @@ def connect(namespace: str, context: str | None = None) -> Api:
         try:
             loader.load_incluster_config(client_configuration=settings)
         except ConfigException:
-            loader.load_kube_config(context=context, client_configuration=settings)
+            # Looked up now: the package has read the variable when it was imported.
+            file = os.environ.get("KUBECONFIG") or None
+            loader.load_kube_config(file, context=context, client_configuration=settings)
     except ConfigException as error:
         raise MissingPrerequisiteError(
             f"no Kubernetes cluster is configured: {error}",

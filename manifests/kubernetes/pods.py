@@ -141,7 +141,7 @@ def _prepare(image: str, room: Room, mounts: Sequence[VolumeMount]) -> Container
         else from_pod(NODE_VARIABLE, "metadata.name")
     )
     return Container(
-        name="files",
+        name="copy-files",  # `files` is a service, too
         image=image,
         imagePullPolicy="IfNotPresent",
         command=["sh", "-ec", COPY],

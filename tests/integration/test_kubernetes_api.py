@@ -316,7 +316,8 @@ def test_roles_allow_what_the_tool_does_and_no_more(
 
 
 def test_a_stranger_is_told_that_he_may_not(applied: tuple[str, ...], server: Server) -> None:
-    settings = copy.copy(server.connection.configuration)
+    settings = client.Configuration(host=server.url)
+    settings.verify_ssl = False
     settings.api_key = {"authorization": "Bearer nobody"}
     stranger = Api(NAMESPACE, client.ApiClient(settings))
     with pytest.raises(MissingPrerequisiteError):

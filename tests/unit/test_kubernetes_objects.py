@@ -329,3 +329,12 @@ def test_dr_can_live_in_a_cluster_of_its_own() -> None:
         if "ipBlock" in peer  # type: ignore[operator]
     ]
     assert blocks == ["192.0.2.0/24"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_containers_of_a_pod_have_names_of_their_own(name: str) -> None:
+    """A service is called `files`, too; the API server refuses what the schemas let pass."""
+    for each in workloads(name):
+        spec = pod(each.data)["spec"]
+        names = [part["name"] for part in (*spec.get("initContainers", ()), *spec["containers"])]
+        assert len(names) == len(set(names)), each.key

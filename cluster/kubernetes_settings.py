@@ -73,7 +73,15 @@ class Sizes(Section):
     redis: StatefulPod = Field(StatefulPod(cpu=0.25, memory=0.5, volume=5), description="Redis")
     exporter: Pod = Field(Pod(cpu=0.1, memory=0.25), description="a metrics exporter")
     tool: Pod = Field(Pod(cpu=1, memory=1), description="this tool, as a Job")
+    archiver: Pod = Field(Pod(cpu=0.25, memory=0.5), description="MongoDB's oplog archiver")
     archive: VolumeGibibytes = Field(100, description="GiB, of an archive that is a folder")
+    backups: VolumeGibibytes = Field(
+        100, description="GiB, of a repository of MongoDB that is a folder"
+    )
+    state: VolumeGibibytes = Field(
+        60,
+        description="GiB, of the tool: drills' evidence, and during a backup a copy of every shard",
+    )
 
 
 class Images(Section):
@@ -146,7 +154,7 @@ class Schedules(Section):
     """When the cluster looks after itself (cron, UTC)."""
 
     backup: Cron = Field("30 2 * * *", description="a full backup of both stores")
-    proof: Cron = Field("0 4 * * 0", description="a restore that is checked, then thrown away")
+    verify: Cron = Field("0 4 * * 0", description="every byte that a restore needs is read")
     drill: Cron = Field("0 9 1 1,4,7,10 *", description="the quarterly drills (TP3 §4)")
 
 

@@ -104,3 +104,8 @@ class PodLayout(Layout):
     def archive(self) -> Path:
         """Where the archive's volume is mounted."""
         return self.pod / "archive"
+
+    @property
+    def mongo_backups(self) -> Path:
+        """Where the volume of MongoDB's repository is mounted."""
+        return self.pod / "backups"

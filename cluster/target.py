@@ -78,6 +78,31 @@ class Target(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsAfar(Protocol):
+    """Servers' folders are on other machines: what is in them comes over a stream."""
+
+    def read(self, node: Node, path: Path) -> bytes | None:
+        """A small file of a node; None where there is none."""
+        ...
+
+    def fetch(self, node: Node, folder: Path, into: Path, leave_out: Sequence[str]) -> None:
+        """Copy a node's folder here, without files and folders of these names (tar's patterns).
+
+        Raises OpsError where it does not come whole.
+        """
+        ...
+
+
+@runtime_checkable
+class CanRestore(Protocol):
+    """Servers' folders are on this machine: backups can be restored into them, and beside them."""
+
+    def is_here(self, folder: Path) -> bool:
+        """Whether a folder of a server is there."""
+        ...
+
+
 @dataclass(frozen=True)
 class Hit:
     """Proof that a fault was done: when (monotonic seconds), and what was seen."""
@@ -185,3 +210,13 @@ class CanLoseMachines(Protocol):
     def open_machines(self, machines: Sequence[str]) -> None:
         """Let servers come to these machines again. Idempotent."""
         ...
+
+
+def read(target: Target, node: Node, path: Path) -> bytes | None:
+    """A small file of a node, wherever it is; None where there is none."""
+    if isinstance(target, ReadsAfar):
+        return target.read(node, path)
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

@@ -97,10 +97,12 @@ def bill(topology: Topology, found: Sequence[Component], prices: Prices) -> tupl
         if amount != Amount():
             rows.append(Line(f"{component.idea} {component.name}", amount, _cost(amount, prices)))
     clusters = 2 if any(component.away for component in found) else 1
-    buckets = sum(isinstance(each, S3Repository) for each in topology.archive.repositories)
+    backup = topology.mongo.backup
+    repositories = (*topology.archive.repositories, *([backup.repository] * backup.enabled))
+    buckets = sum(isinstance(each, S3Repository) for each in repositories)
     if buckets:
         cost = buckets * prices.archive_gib * prices.object_gib_month
-        rows.append(Line("Archive in a bucket", Amount(), cost))
+        rows.append(Line("Repositories in buckets", Amount(), cost))
     traffic = prices.zone_traffic_gib * prices.zone_traffic_price * 2
     rows.append(Line("Traffic between zones", Amount(), traffic))
     rows.append(Line("Control plane", Amount(), clusters * prices.cluster_month))
@@ -128,7 +130,9 @@ def _amount(manifest: Manifest, component: Component) -> Amount:
     match manifest.kind:
         case "StatefulSet":
             spec = data["spec"]
-            return _pod(spec["template"], spec["volumeClaimTemplates"]).times(spec["replicas"])
+            return _pod(spec["template"], spec.get("volumeClaimTemplates", ())).times(
+                spec["replicas"]
+            )
         case "Deployment":
             count = data["spec"].get("replicas") or _least(component, manifest.name)
             return _pod(data["spec"]["template"], ()).times(count)

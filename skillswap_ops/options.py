@@ -85,7 +85,7 @@ def selects_cluster(function: Callable[Concatenate[Selection, P], R]) -> Callabl
 
 
 # Commands that need the servers' network: on Kubernetes they run in the tool's pod there.
-INSIDE = frozenset({"status", "verify", "endpoints", "schema", "drill"})
+INSIDE = frozenset({"status", "verify", "endpoints", "schema", "drill", "backup"})
 
 
 def _go_inside(selection: Selection) -> None:

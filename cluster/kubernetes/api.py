@@ -1,8 +1,9 @@
 """The few calls of Kubernetes' API that the tool makes, with its errors mapped once."""
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import urllib3
 from kubernetes import client, config, stream, watch
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
+from kubernetes.stream.ws_client import ERROR_CHANNEL, STDOUT_CHANNEL
+from websocket import ABNF, WebSocketException
 
 from cluster.errors import MissingPrerequisiteError, OpsError, RefusedError, UnreachableError
 from cluster.kubernetes.labels import REGION, ZONE
@@ -224,6 +227,40 @@ class Api:
             raise UnreachableError(f"the connection to {pod} was lost", "run the command again")
         return int(code)
 
+    def download(
+        self,
+        pod: str,
+        container: str | None,
+        argv: Sequence[str],
+        take: Callable[[bytes], object],
+        seconds: float,
+    ) -> int:
+        """Run a program in a container and pass its output on, byte for byte; its exit code.
+
+        `seconds` is the longest silence. Raises UnreachableError where it is cut off.
+        """
+        with _mapped(f"run {argv[0]} in {pod}"):
+            session = stream.stream(
+                self._apart().connect_get_namespaced_pod_exec,
+                pod,
+                self.namespace,
+                command=list(argv),
+                container=container,
+                stdin=False,
+                stdout=True,
+                stderr=False,
+                tty=False,
+                binary=True,
+                _preload_content=False,
+                _request_timeout=seconds,
+            )
+            ended = _take_all(session.sock, take, seconds)
+            session.sock.shutdown()
+        code = _exit_code(ended)
+        if code is None:
+            raise UnreachableError(f"{argv[0]} in {pod} was cut off", "run the command again")
+        return code
+
     def _apart(self) -> Any:
         """A client for one session: it is turned into a WebSocket while it lasts, for every caller
         of it, and steps run beside each other.
@@ -401,3 +438,39 @@ def _machine(item: Any) -> Machine:
         labels.get(REGION, ""),
         not item.spec.unschedulable,
     )
+
+
+def _take_all(sock: Any, take: Callable[[bytes], object], seconds: float) -> bytes:
+    """Pass on what a program prints, a frame at a time; what Kubernetes says of its end.
+
+    Not by the client's own `update`, which reads as long as there is something to read: a program
+    that is faster than `take` would fill the memory.
+    """
+    ended = b""
+    sock.settimeout(seconds)
+    with suppress(WebSocketException):  # cut off: then nothing was said of the end
+        while True:
+            code, frame = sock.recv_data_frame(control_frame=True)
+            if code == ABNF.OPCODE_CLOSE:
+                break
+            if code not in {ABNF.OPCODE_BINARY, ABNF.OPCODE_TEXT} or not frame.data:
+                continue
+            channel, data = frame.data[0], frame.data[1:]
+            if channel == STDOUT_CHANNEL:
+                take(data)
+            elif channel == ERROR_CHANNEL:
+                ended += data
+    return ended
+
+
+def _exit_code(status: bytes) -> int | None:
+    """What Kubernetes says of a program that has ended; None where it says nothing."""
+    try:
+        said = json.loads(status)
+    except ValueError:
+        return None
+    if said.get("status") == "Success":
+        return 0
+    causes = said.get("details", {}).get("causes", ())
+    codes = [one["message"] for one in causes if one.get("reason") == "ExitCode"]
+    return int(codes[0]) if codes else -1

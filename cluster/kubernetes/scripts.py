@@ -75,6 +75,17 @@ def environment_lines(env: dict[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in env.items()) + "\n"
 
 
+def pack(folder: str, leave_out: Sequence[str]) -> list[str]:
+    """Prints the folder as a tar archive, without what has one of these names."""
+    patterns = [f"--exclude={pattern}" for pattern in leave_out]
+    return ["tar", "--create", f"--directory={folder}", *patterns, "."]
+
+
+def unpack(folder: str) -> list[str]:
+    """Puts what `pack` prints into a folder here; owners are of there."""
+    return ["tar", "--extract", f"--directory={folder}", "--no-same-owner"]
+
+
 def connects(host: str, port: int, seconds: int) -> list[str]:
     """Ends with 0 where a connection comes about in time."""
     return ["sh", "-c", _CONNECT.format(host=host, port=port, seconds=seconds)]

@@ -4,7 +4,9 @@ What starts and stops pods is Kubernetes: `start` waits, `stop` deletes a pod, w
 again. Faults act on pods, and prove that they hit.
 """
 
+import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from cluster.clock import Clock, wait_for
 from cluster.errors import OpsError, UnreachableError
@@ -19,6 +21,7 @@ from cluster.target import (
     CanIsolate,
     CanKill,
     CanLoseMachines,
+    CanRestore,
     CanWipe,
     Hit,
     ServerState,
@@ -32,6 +35,7 @@ STILL_SECONDS = 15
 CUT_SECONDS = 30  # until the network plugin has taken in whom a policy chooses now
 TRY_SECONDS = 2
 EVICT_SECONDS = 600
+SILENT_SECONDS = 120  # of a folder on its way
 CUT = "cut-"  # begins a pod's PEERS label while it is cut off; the cut's name follows
 POSSIBLE = (CanKill, CanFreeze, CanIsolate, CanWipe, CanLoseMachines)
 
@@ -115,10 +119,32 @@ class KubernetesTarget:
         container = first_container(pod)
         return self._api.execute(pod.name, container, words, text=text, seconds=seconds)
 
+    def read(self, node: Node, path: Path) -> bytes | None:
+        """A small file of a node; None where there is none."""
+        pod = self._one_running(node)
+        ended = self._api.execute(pod.name, first_container(pod), ["cat", str(path)])
+        return None if ended.code else ended.stdout.encode()
+
+    def fetch(self, node: Node, folder: Path, into: Path, leave_out: Sequence[str]) -> None:
+        """Copy a node's folder here as it is read there, with tar on both sides."""
+        pod = self._one_running(node)
+        argv = scripts.pack(str(folder), leave_out)
+        with subprocess.Popen(scripts.unpack(str(into)), stdin=subprocess.PIPE) as unpacking:
+            assert unpacking.stdin is not None  # noqa: S101 - it was asked for
+            code = self._api.download(
+                pod.name, first_container(pod), argv, unpacking.stdin.write, SILENT_SECONDS
+            )
+            unpacking.stdin.close()
+        # 1: a file changed while it was read, which is for the caller to judge.
+        if code not in {0, 1} or unpacking.returncode:
+            raise OpsError(f"{pod.name}: {folder} did not come whole (tar ended with {code})")
+
     def lacks(self, need: type) -> str:
         """Why a fault cannot be had on this target; "" if it can."""
         if need in POSSIBLE:
             return ""
+        if need is CanRestore:
+            return "restores work in folders of the servers' own machine: see docs/kubernetes.md"
         return f"the kubernetes target has no {need.__name__.removeprefix('Can').lower()} fault"
 
     # Faults

@@ -201,6 +201,10 @@ class LocalTarget(Killing, Throttling, Partitioning, Filling):
         self.rejoin_all()
         volumes.unmount_all(self.layout.root, self._clock)
 
+    def is_here(self, folder: Path) -> bool:
+        """Whether a folder of a server is there: what is restored is restored into such."""
+        return folder.is_dir()
+
     def lacks(self, need: type) -> str:
         """Why this user cannot have that on this machine; "" if it can."""
         if not isinstance(self, need):

@@ -4,6 +4,7 @@ from graphlib import TopologicalSorter
 
 from manifests.kubernetes import (
     archive,
+    archiver,
     cache,
     config_servers,
     edge,
@@ -28,6 +29,7 @@ def components(blueprint: Blueprint) -> tuple[Component, ...]:
         archive.component(blueprint),
         config_servers.component(blueprint),
         *mongo_shard.components(blueprint),
+        *archiver.components(blueprint),
         routers.component(blueprint),
         *_patroni(blueprint),
         edge.component(blueprint),
@@ -62,7 +64,7 @@ def _away(blueprint: Blueprint, scope: str) -> tuple[Component, ...]:
     store = Component(
         Idea.ARCHIVE,
         f"{archive.NAME}-dr",
-        archive.component(blueprint).objects,
+        archive.component(blueprint, away=True).objects,
         (base.name,),
         away=True,
     )

@@ -15,6 +15,7 @@ PODS = frozenset(
         Kind.ARBITER,
         Kind.CONFIG,
         Kind.ROUTER,
+        Kind.ARCHIVER,
         Kind.POSTGRES,
         Kind.HAPROXY,
         Kind.REDIS,
@@ -47,7 +48,7 @@ def _pods(topology: Topology, *, from_dr: bool) -> Iterator[Node]:
 
 def _pod(topology: Topology, node: Node) -> Node:
     match node.kind:
-        case Kind.SHARD | Kind.CONFIG | Kind.REDIS:
+        case Kind.SHARD | Kind.CONFIG | Kind.ARCHIVER | Kind.REDIS:
             return _member(topology, node, node.name)
         case Kind.ARBITER:
             return _member(topology, node, pod_name(node.name))

@@ -17,6 +17,7 @@ from lightkube.models.networking_v1 import (
 )
 from lightkube.resources.networking_v1 import NetworkPolicy
 
+from cluster.inventory import Kind
 from cluster.kubernetes.labels import JOINED, PEERS
 from cluster.schema.types import Store
 from cluster.topology import S3Repository, Topology
@@ -78,6 +79,7 @@ class Arrow:
 ROUTERS = Group(names.ROUTER)
 SHARDS = Group(names.SHARD)
 CONFIG = Group(names.CONFIG)
+ARCHIVER = Group(names.ARCHIVER)
 EDGE = Group(names.HAPROXY)
 REDIS = Group(names.REDIS)
 EXPORTERS = Group(names.EXPORTER)
@@ -91,13 +93,14 @@ def component(blueprint: Blueprint) -> Component:
 
 def arrows(blueprint: Blueprint) -> tuple[Arrow, ...]:
     """Who calls whom."""
-    return (*_mongo(), *_postgres(blueprint), *_services(blueprint), *_watching(blueprint))
+    return (*_mongo(blueprint), *_postgres(blueprint), *_services(blueprint), *_watching(blueprint))
 
 
-def _mongo() -> Iterator[Arrow]:
+def _mongo(blueprint: Blueprint) -> Iterator[Arrow]:
     """TP3 §4, "Topologie MongoDB": routers to shards and config servers; members to each other.
 
-    Shards move chunks among themselves and read the metadata; config servers ask shards.
+    Shards move chunks among themselves and read the metadata; config servers ask shards. The
+    archiver follows every oplog.
     """
     yield Arrow(ROUTERS, SHARDS, (SHARD_PORT,))
     yield Arrow(ROUTERS, CONFIG, (CONFIG_PORT,))
@@ -105,6 +108,9 @@ def _mongo() -> Iterator[Arrow]:
     yield Arrow(SHARDS, CONFIG, (CONFIG_PORT,))
     yield Arrow(CONFIG.peers, CONFIG.peers, (CONFIG_PORT,))
     yield Arrow(CONFIG, SHARDS, (SHARD_PORT,))
+    if blueprint.of(Kind.ARCHIVER):
+        yield Arrow(ARCHIVER, SHARDS, (SHARD_PORT,))
+        yield Arrow(ARCHIVER, CONFIG, (CONFIG_PORT,))
 
 
 def _postgres(blueprint: Blueprint) -> Iterator[Arrow]:
@@ -251,11 +257,23 @@ def _ways_out(
     )
     if group.component == names.OPERATIONS or (group.component == names.POSTGRES and group.joined):
         yield NetworkPolicyEgressRule(to=[anywhere], ports=_ports(API_PORTS))
-    buckets = {r.port for r in topology.archive.repositories if isinstance(r, S3Repository)}
-    if buckets and group.component == names.POSTGRES and not group.joined:
-        yield NetworkPolicyEgressRule(to=[outside], ports=_ports(sorted(buckets)))
-    if any(service.s3 and _service(service.name) == group for service in services):
-        yield NetworkPolicyEgressRule(to=[outside], ports=_ports((443,)))
+    if buckets := sorted(_buckets(topology, group, services)):
+        yield NetworkPolicyEgressRule(to=[outside], ports=_ports(buckets))
+
+
+def _buckets(topology: Topology, group: Group, services: Iterable[Service]) -> set[int]:
+    """The ports of the S3 services that a group has to do with.
+
+    pgBackRest runs where PostgreSQL does; MongoDB's snapshots are taken, and read, by the tool.
+    """
+    external, backup = topology.objects.external, topology.mongo.backup
+    if external and any(each.s3 and _service(each.name) == group for each in services):
+        return {external.port}
+    if group.component == names.POSTGRES and not group.joined:
+        return {r.port for r in topology.archive.repositories if isinstance(r, S3Repository)}
+    if group.component in {names.ARCHIVER, names.OPERATIONS} and backup.enabled:
+        return {r.port for r in (backup.repository,) if isinstance(r, S3Repository)}
+    return set()
 
 
 def _policy(

@@ -1,8 +1,8 @@
 """Operations: the tool in the cluster, where the network path is the application's.
 
 A Job makes what objects cannot: replica sets, users, schema, the first backup. It has a name of its
-own for each topology and image, and does again nothing that is done. Then backups, proofs of
-restores and drills by the calendar (TP3 §5: "snapshots quotidiens", §4: "tests de failover
+own for each topology and image, and does again nothing that is done. Then backups, their
+verification and drills by the calendar (TP3 §5: "snapshots quotidiens", §4: "tests de failover
 trimestriels").
 """
 
@@ -33,10 +33,11 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.batch_v1 import CronJob, Job
 from lightkube.resources.core_v1 import ConfigMap, PersistentVolumeClaim
 
+from cluster.inventory import Kind
 from cluster.kubernetes.labels import HOSTNAME
 from cluster.topology import Topology
 from cluster.topology_file import dump_topology
-from manifests.kubernetes import cache, names, placement, pods, workloads
+from manifests.kubernetes import archive, cache, names, placement, pods, workloads
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.component import Component, Idea
 from manifests.kubernetes.edge import NAME as EDGE
@@ -55,7 +56,6 @@ TOPOLOGY_FOLDER = "/skillswap-topology"
 TOPOLOGY_FILE = "topology.yaml"
 STATE = str(LAYOUT.root)
 STATE_CLAIM = "tool-state"
-STATE_SIZE = "10Gi"  # drills' ledgers and evidence, the journal of open faults, locks
 IN_CLUSTER = "SKILLSWAP_OPS_IN_CLUSTER"
 PROVISION_SECONDS = 3600
 RETRIES = 5  # every step can be done again
@@ -68,15 +68,21 @@ def component(blueprint: Blueprint) -> Component:
     """Rights, the topology, the Job and what recurs."""
     topology = blueprint.topology
     redis = (cache.NAME,) if blueprint.stores.redis else ()
+    archiver = (names.ARCHIVER_NAME,) if blueprint.of(Kind.ARCHIVER) else ()
     rows: list[Typed] = [
         *tool_accounts(topology),
         _topology(topology),
         _job(blueprint),
         _state(topology),
         _console(blueprint),
-        _recurring(blueprint, "backup", topology.kubernetes.schedules.backup, ["backup", "run"]),
         _recurring(
-            blueprint, "restore-proof", topology.kubernetes.schedules.proof, ["backup", "prove"]
+            blueprint,
+            "backup",
+            topology.kubernetes.schedules.backup,
+            ["backup", "run", "--kind", "full"],
+        ),
+        _recurring(
+            blueprint, "backup-verify", topology.kubernetes.schedules.verify, ["backup", "verify"]
         ),
         _recurring(
             blueprint,
@@ -86,7 +92,7 @@ def component(blueprint: Blueprint) -> Component:
             account=DRILLS,
         ),
     ]
-    return Component(Idea.OPERATIONS, NAME, manifests(rows), (ROUTERS, EDGE, *redis))
+    return Component(Idea.OPERATIONS, NAME, manifests(rows), (ROUTERS, EDGE, *redis, *archiver))
 
 
 def _beside_the_console() -> Affinity:
@@ -103,7 +109,9 @@ def _state(topology: Topology) -> PersistentVolumeClaim:
         spec=PersistentVolumeClaimSpec(
             accessModes=["ReadWriteOnce"],
             storageClassName=topology.kubernetes.storage.name,
-            resources=VolumeResourceRequirements(requests={"storage": STATE_SIZE}),
+            resources=VolumeResourceRequirements(
+                requests={"storage": f"{topology.kubernetes.sizes.state}Gi"}
+            ),
         ),
     )
 
@@ -189,6 +197,7 @@ def _pod(
     blueprint: Blueprint, instance: str, words: Sequence[str], account: str
 ) -> PodTemplateSpec:
     topology = blueprint.topology
+    shared = archive.of_mongo(topology)
     region = topology.region(None).name
     choice = names.selector(names.OPERATIONS, instance)
     return PodTemplateSpec(
@@ -219,6 +228,7 @@ def _pod(
                         VolumeMount(name="secrets", mountPath=str(SECRETS), readOnly=True),
                         VolumeMount(name="state", mountPath=STATE),
                         VolumeMount(name="tmp", mountPath="/tmp"),  # noqa: S108
+                        *([shared.mount] if shared else []),
                     ],
                 )
             ],
@@ -230,6 +240,7 @@ def _pod(
                     persistentVolumeClaim=PersistentVolumeClaimVolumeSource(claimName=STATE_CLAIM),
                 ),
                 pods.scratch("tmp", pods.SCRATCH),
+                *([shared.volume] if shared else []),
             ],
         ),
     )

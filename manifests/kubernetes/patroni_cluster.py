@@ -12,7 +12,7 @@ from lightkube.models.core_v1 import EnvVar, ExecAction, Lifecycle, LifecycleHan
 from cluster.inventory import Kind, Node
 from cluster.kubernetes.labels import JOINED, PEERS
 from cluster.server import Server
-from cluster.topology import FolderRepository, Topology
+from cluster.topology import Topology
 from manifests.kubernetes import archive, foundation, names, placement, pods, probes, workloads
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.component import Component, Idea
@@ -72,6 +72,7 @@ def _address(topology: Topology, node: Node) -> Typed:
 def _member(blueprint: Blueprint, node: Node, servers: Sequence[Server], held: Files) -> Typed:
     topology = blueprint.topology
     sizes = topology.kubernetes.sizes
+    shared = archive.of_postgres(topology)
     wal = [volume for server in servers for volume in server.volumes]
     labels = names.labels(topology, names.POSTGRES, node.group)
     claims = [pods.claim(topology, "data", sizes.postgres.volume, labels)]
@@ -92,7 +93,7 @@ def _member(blueprint: Blueprint, node: Node, servers: Sequence[Server], held: F
         ),
         volumes=(
             pods.memory("shm", SHARED_MEMORY),
-            *([archive.volume()] if _folder(topology) else []),
+            *([shared.volume] if shared else []),
         ),
         labels={ONE_MEMBER: node.name, PEERS: JOINED},
     )
@@ -125,8 +126,8 @@ def _box(blueprint: Blueprint, server: Server) -> pods.Box:
             lifecycle=_interrupted(),
         )
     mounts = [VolumeMount(name="shm", mountPath="/dev/shm")]  # noqa: S108 - the pod's own
-    if _folder(blueprint.topology):
-        mounts.append(archive.mount(blueprint.topology))
+    if shared := archive.of_postgres(blueprint.topology):
+        mounts.append(shared.mount)
     return pods.Box(
         server=server,
         image=settings.images.postgres,
@@ -148,7 +149,3 @@ def _interrupted() -> Lifecycle:
     """pgbouncer lets transactions finish on INT, and drops every client on TERM."""
     command = ["sh", "-c", f"pkill -INT -x pgbouncer; sleep {POOL_STOP_SECONDS}"]
     return Lifecycle(preStop=LifecycleHandler(exec=ExecAction(command=command)))
-
-
-def _folder(topology: Topology) -> bool:
-    return any(isinstance(each, FolderRepository) for each in topology.archive.repositories)

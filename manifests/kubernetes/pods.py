@@ -160,7 +160,7 @@ def _container(box: Box, mounts: Sequence[VolumeMount]) -> Container:
         imagePullPolicy="IfNotPresent",
         command=list(server.argv),
         env=[*(EnvVar(name=name, value=value) for name, value in server.env), *box.env] or None,
-        ports=[ContainerPort(containerPort=port) for port in server.ports],
+        ports=[ContainerPort(containerPort=port) for port in server.ports] or None,
         resources=resources(box.size, box.cpu_limit),
         securityContext=container_context(),
         startupProbe=box.start,

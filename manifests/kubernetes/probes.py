@@ -18,6 +18,8 @@ STARTUP_FAILURES = 360
 # initial sync, recovery and rollback it is none of these, and alive.
 MEMBER = "h=db.hello();quit(h.isreplicaset||h.isWritablePrimary||h.secondary||h.arbiterOnly?0:1)"
 ROUTER = "quit(db.hello().msg==='isdbgrid'?0:1)"
+# It says how far it is in every round; a thread that hangs for minutes says nothing any more.
+ARCHIVER = 'test -n "$(find {state} -mmin -2)"'
 # An answer, whatever it is of a client without a password; LOADING is none.
 REDIS = "redis-cli -p {port} ping | grep -qE 'PONG|NOAUTH'"
 
@@ -37,6 +39,7 @@ def started(probe: Probe) -> Probe:
     return Probe(
         tcpSocket=probe.tcpSocket,
         httpGet=probe.httpGet,
+        exec=probe.exec,
         periodSeconds=STARTUP_PERIOD,
         timeoutSeconds=5,
         failureThreshold=STARTUP_FAILURES,
@@ -51,11 +54,11 @@ def mongosh(port: int, script: str) -> Probe:
     )
 
 
-def shell(command: str) -> Probe:
+def shell(command: str, period: int = 10) -> Probe:
     """A command of the image."""
     return Probe(
         exec=ExecAction(command=["sh", "-c", command]),
-        periodSeconds=10,
+        periodSeconds=period,
         timeoutSeconds=5,
         failureThreshold=2,
     )

@@ -6,6 +6,7 @@ operator fills in.
 """
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from pydantic import SecretStr
 
@@ -16,17 +17,29 @@ from cluster.secrets import SecretStore
 LENGTH = 48
 
 
+Get: TypeAlias = Callable[[str], SecretStr]
+
+
 class Recorded(SecretStore):
     """Remembers which secrets were asked for."""
 
-    def __init__(self, get: Callable[[str], SecretStr], key: Callable[[str], SecretStr]) -> None:
-        self._get_secret, self._get_key = get, key
+    def __init__(self, get: Get, key: Get, find: Callable[[str], SecretStr | None]) -> None:
+        self._get_secret, self._get_key, self._find = get, key, find
         self.names: set[str] = set()
 
     def get(self, name: str) -> SecretStr:
         """The secret of that name."""
         self.names.add(name)
         return self._get_secret(name)
+
+    def find(self, name: str) -> SecretStr | None:
+        """The secret of that name; None where none was ever made, or asked for."""
+        if name in self.names:
+            return self._get_secret(name)
+        found = self._find(name)
+        if found is not None:
+            self.names.add(name)
+        return found
 
     def key(self, name: str) -> SecretStr:
         """The shared key of that name."""
@@ -46,12 +59,12 @@ class Recorded(SecretStore):
 
 def generated(store: SecretStore) -> Recorded:
     """The cluster's own secrets, made on first use."""
-    return Recorded(store.get, store.key)
+    return Recorded(store.get, store.key, store.find)
 
 
 def placeholders() -> Recorded:
     """The operator's placeholders."""
-    return Recorded(_placeholder, _placeholder)
+    return Recorded(_placeholder, _placeholder, lambda _: None)
 
 
 def field_name(secret: str) -> str:

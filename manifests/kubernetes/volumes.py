@@ -21,6 +21,6 @@ def _claims(manifest: Manifest) -> Iterator[str]:
         return
     spec = cast("dict[str, Any]", manifest.data["spec"])
     start, count = spec["ordinals"]["start"], spec["replicas"]
-    for claim in spec["volumeClaimTemplates"]:
+    for claim in spec.get("volumeClaimTemplates", ()):
         for number in range(start, start + count):
             yield f"{claim['metadata']['name']}-{manifest.name}-{number}"

@@ -66,7 +66,7 @@ def stateful_set(
                 type="OnDelete" if by_hand else "RollingUpdate"
             ),
             minReadySeconds=None if by_hand else 10,
-            volumeClaimTemplates=list(claims),
+            volumeClaimTemplates=list(claims) or None,
             persistentVolumeClaimRetentionPolicy=StatefulSetPersistentVolumeClaimRetentionPolicy(
                 whenDeleted="Retain", whenScaled="Retain"
             ),
@@ -119,7 +119,7 @@ def headless(
             clusterIP="None",
             publishNotReadyAddresses=True,
             selector=names.chosen(component, instance),
-            ports=ports(numbers),
+            ports=ports(numbers) or None,
         ),
     )
 

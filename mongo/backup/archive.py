@@ -9,6 +9,7 @@ from cluster.context import Context
 from cluster.errors import OpsError
 from cluster.inventory import Node
 from cluster.status import Health, NodeStatus
+from cluster.target import read
 from mongo import nodes
 from mongo.backup.archiver.config import STATE, SetState, State
 from mongo.servers import archiver
@@ -20,8 +21,9 @@ LATE_SECONDS = 60.0  # a fifth of the RPO that TP3 §6 allows
 def state(context: Context, node: Node) -> State | None:
     """What the archiver last said; None where it has said nothing yet."""
     try:
-        return State.model_validate_json((context.layout.data(node) / STATE).read_bytes())
-    except (OSError, ValidationError):
+        found = read(context.target, node, context.layout.data(node) / STATE)
+        return None if found is None else State.model_validate_json(found)
+    except (OpsError, ValidationError):
         return None
 
 

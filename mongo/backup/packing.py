@@ -13,6 +13,7 @@ PIECE = 1 << 20
 # What a copy must not bring along, and what says nothing that a restore needs.
 LEFT_OUT = {"mongod.lock", "diagnostic.data", "WiredTiger.lock", "_tmp", "rollback"}
 SPARE = "WiredTigerPreplog."  # room for a journal to come, of zeros
+PATTERNS = (*sorted(LEFT_OUT), f"{SPARE}*")  # the same, as tar takes it
 
 
 def files(folder: Path) -> tuple[Path, ...]:

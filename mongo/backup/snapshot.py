@@ -16,6 +16,7 @@ from cluster.backup.contracts import Say
 from cluster.context import Context
 from cluster.errors import OpsError, RefusedError, UnreachableError
 from cluster.inventory import Node
+from cluster.target import ReadsAfar, read
 from mongo import members, nodes
 from mongo.backup import locking, manifest, packing, sealing, settings, stamps
 from mongo.backup.manifest import Manifest, Part
@@ -122,11 +123,22 @@ def _copy(context: Context, node: Node, folder: Path) -> tuple[Stamp, str]:
         for _ in range(TRIES):
             clear(folder)
             folder.mkdir(mode=0o700, parents=True)
-            root = (source / TURTLE).read_bytes()
-            packing.copy(source, folder)
-            if (source / TURTLE).read_bytes() == root:
+            root = _root(context, node)
+            if isinstance(context.target, ReadsAfar):
+                context.target.fetch(node, source, folder, packing.PATTERNS)
+            else:
+                packing.copy(source, folder)
+            if _root(context, node) == root:
                 return _newest(client), set_id
     raise OpsError(f"{node.name} made checkpoints while it was locked", "try again")
+
+
+def _root(context: Context, node: Node) -> bytes:
+    """WiredTiger's root. Raises OpsError where a member has none."""
+    found = read(context.target, node, context.layout.data(node) / TURTLE)
+    if found is None:
+        raise OpsError(f"{node.name} has no {TURTLE} in {context.layout.data(node)}")
+    return found
 
 
 def _newest(client: Client) -> Stamp:

@@ -13,6 +13,7 @@ from cluster.context import Context
 from cluster.drill.contracts import Drill, DrillSpec, Effect, Stage, Timings
 from cluster.drill.journal import Entry, Journal
 from cluster.errors import OpsError
+from cluster.target import CanRestore
 from mongo import drill_checks
 from mongo.backup.engine import ENGINE
 from mongo.backup.manifest import SNAPSHOTS
@@ -129,6 +130,7 @@ BACKUP_CORRUPTION = DrillSpec(
     must_hold="both found by verify, both refused by restore, nothing left after the undo",
     seconds=120,
     build=corruption,
+    needs=(CanRestore,),
     tags=frozenset({"mongo", "restore"}),
     skip=no_backup_folder,
 )

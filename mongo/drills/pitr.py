@@ -17,7 +17,7 @@ from cluster.drill.contracts import (
     Stream,
     Timings,
 )
-from cluster.target import CanKill
+from cluster.target import CanKill, CanRestore
 from mongo import drill_checks
 from mongo.backup.engine import ENGINE
 from mongo.drills.common import (
@@ -119,6 +119,7 @@ PITR = DrillSpec(
     must_hold="acks at or before T present, none after",
     seconds=120,
     build=pitr,
+    needs=(CanRestore,),
     tags=frozenset({"mongo", "restore", "quarterly"}),
     skip=no_backups,
 )
@@ -129,7 +130,7 @@ PITR_FAILOVER = DrillSpec(
     must_hold="acks at or before T present, none after, in the new term",
     seconds=150,
     build=pitr_failover,
-    needs=(CanKill,),
+    needs=(CanKill, CanRestore),
     tags=frozenset({"mongo", "restore"}),
     skip=_no_failover,
 )

@@ -10,6 +10,7 @@ from cluster.context import Context
 from cluster.drill.contracts import Drill, DrillSpec, Effect, Stage
 from cluster.drill.journal import Journal
 from cluster.errors import OpsError
+from cluster.target import CanRestore
 from postgres import backup_verify, patroni, restore_beside, restore_checks
 from postgres.client import superuser, value
 from postgres.drills.common import drill, streams, timings, untouched
@@ -115,6 +116,7 @@ BACKUP_CORRUPTION = DrillSpec(
     must_hold="both found by verify, both refused by restore, nothing left after the undo",
     seconds=90,
     build=corruption,
+    needs=(CanRestore,),
     skip=no_archive_folder,
     tags=frozenset({"postgres", "restore"}),
 )

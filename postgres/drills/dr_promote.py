@@ -13,7 +13,7 @@ from cluster.drill.contracts import (
     Promise,
     Stage,
 )
-from cluster.target import CanKill
+from cluster.target import CanKill, CanRestore
 from postgres import regions, restore_checks
 from postgres.drills.common import drill, streams, timings
 from postgres.drills.skips import no_dr
@@ -70,7 +70,7 @@ DR_PROMOTE = DrillSpec(
     must_hold="loss = asynchronous lag, stated; round trip leaves one writable cluster",
     seconds=170,
     build=round_trip,
-    needs=(CanKill,),
+    needs=(CanKill, CanRestore),
     skip=no_dr,
     tags=frozenset({"postgres", "dr", "quarterly"}),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cluster.context import Context
 from cluster.drill.contracts import Availability, Drill, DrillSpec, Effect, Promise, Stage
-from cluster.target import CanKill
+from cluster.target import CanKill, CanRestore
 from postgres import restore_checks
 from postgres.drills.common import drill, streams, timings
 from postgres.drills.skips import no_standby
@@ -80,6 +80,7 @@ PITR = DrillSpec(
     must_hold="acks at or before T present, none after",
     seconds=110,
     build=pitr,
+    needs=(CanRestore,),
     tags=frozenset({"postgres", "restore", "quarterly"}),
 )
 PITR_FAILOVER = DrillSpec(
@@ -90,7 +91,7 @@ PITR_FAILOVER = DrillSpec(
     must_hold="acks at or before T present, none after, across the timelines",
     seconds=150,
     build=pitr_failover,
-    needs=(CanKill,),
+    needs=(CanKill, CanRestore),
     skip=no_standby,
     tags=frozenset({"postgres", "restore"}),
 )

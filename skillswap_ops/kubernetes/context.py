@@ -16,6 +16,7 @@ from cluster.server import Server
 from cluster.target import Target
 from cluster.topology import Topology
 from manifests import redis
+from manifests.kubernetes.archive import refuse_local_store
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.inventory import pod_inventory
 from manifests.kubernetes.programs import LAYOUT, SECRETS, PodPrograms
@@ -70,15 +71,21 @@ def in_cluster_context(topology: Topology) -> Context:
 
 
 def blueprint(topology: Topology, store: SecretStore | None) -> Blueprint:
-    """What the objects of a topology are made from."""
+    """What the objects of a topology are made from.
+
+    Without `objects.external` there is no bucket for files, and so no service `files`. Raises
+    InvalidInputError where a repository is in the local target's own store.
+    """
+    refuse_local_store(topology)
     context = pod_context(topology, store)
     engine_passwords(context)
+    known = stores(context)
     return Blueprint(
         topology=topology,
         inventory=context.inventory,
         servers=(*_servers(context), *_away(context, store)),
-        stores=stores(context),
-        services=CATALOGUE.services,
+        stores=known,
+        services=tuple(each for each in CATALOGUE.services if known.s3 or not each.s3),
         secrets=context.secrets,
     )
 

@@ -19,6 +19,7 @@ from cluster.drill.contracts import (
     Stage,
     Timings,
 )
+from cluster.target import CanRestore
 from mongo.backup.engine import ENGINE as MONGO
 from mongo.drills.common import no_backups
 from postgres.backup_engine import ENGINE as POSTGRES
@@ -90,6 +91,7 @@ CROSS_STORE = DrillSpec(
     must_hold="acks at or before T present, none after; no orphan that was not there before",
     seconds=240,
     build=cross_store,
+    needs=(CanRestore,),
     tags=frozenset({"services", "mongo", "postgres", "restore", "quarterly"}),
     skip=_skip,
 )

@@ -30,7 +30,7 @@ from cluster.drill.contracts import (
 )
 from cluster.drill.noted import PitrTarget
 from cluster.errors import OpsError
-from cluster.target import Hit
+from cluster.target import CanRestore, Hit
 from mongo import live, nodes
 from mongo.backup.engine import ENGINE as MONGO
 from mongo.backup.looking import ids
@@ -222,6 +222,7 @@ PROOF = DrillSpec(
     must_hold="acks at or before T in the copies, none after; the time is stated",
     seconds=90,
     build=proof,
+    needs=(CanRestore,),
     tags=frozenset({"mongo", "postgres", "restore", "proof"}),
     skip=_skip,
 )

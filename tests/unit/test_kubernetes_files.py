@@ -10,6 +10,7 @@ import pytest
 import mongo.servers
 import postgres.servers
 from cluster.context import Context
+from cluster.errors import InvalidInputError
 from cluster.inventory import Inventory, Kind, Node, inventory
 from cluster.layout import Layout
 from cluster.secrets import SecretStore
@@ -19,7 +20,7 @@ from manifests import redis
 from manifests.kubernetes import names
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.build import components, objects
-from manifests.kubernetes.component import Idea
+from manifests.kubernetes.component import Component, Idea
 from manifests.kubernetes.files import keys
 from manifests.kubernetes.inventory import pod_name
 from manifests.kubernetes.objects import Manifest
@@ -27,12 +28,14 @@ from manifests.kubernetes.operations import CONSOLE
 from manifests.kubernetes.programs import LAYOUT, PodPrograms
 from manifests.services.catalogue import CATALOGUE
 from manifests.services.model import Stage
+from mongo.backup.archiver.config import CONFIG, ArchiverConfig
 from skillswap_ops.kubernetes.context import blueprint
-from tests.unit.kubernetes_samples import edited, everything, one, parts, shipped
+from tests.unit.kubernetes_samples import edited, everything, one, parts, plan, shipped
 from tests.unit.test_kubernetes_objects import pod
 from tests.unit.topology_samples import topology
 
 ENGINES = {
+    Idea.ARCHIVE,
     Idea.CONFIG_SERVERS,
     Idea.MONGO_SHARD,
     Idea.ROUTERS,
@@ -222,7 +225,53 @@ def test_a_changed_file_makes_new_pods_and_a_changed_password_does_not(tmp_path:
 
 
 def test_every_service_of_the_catalogue_is_there() -> None:
-    found = {each.name for each in everything("tp3") if each.kind == "Deployment"}
-    for service in CATALOGUE.at(Stage.V2_0):
-        assert names.service_name(service.name) in found
+    def deployed(found: tuple[Component, ...]) -> set[str]:
+        return {each.name for each in objects(found) if each.kind == "Deployment"}
+
+    every = {names.service_name(service.name) for service in CATALOGUE.at(Stage.V2_0)}
+    assert every <= deployed(parts("large"))
+    # `files` needs a bucket, which only a topology can name.
+    assert every - deployed(parts("tp3")) == {"service-files"}
+    bucket = {"endpoint": "s3.example.org", "bucket": "skillswap-media"}
+    assert every <= deployed(edited({"objects.external": bucket}))
     assert {component.name for component in parts("tp3")} >= {"services", "monitoring"}
+
+
+def test_a_store_of_the_local_target_is_refused() -> None:
+    """It lives in the memory of one process on one machine."""
+    edits: dict[str, object] = {
+        "objects.members": 1,
+        "archive.repositories[1]": {"type": "objects"},
+        "mongo.backup": {"repository": {"type": "objects"}},
+    }
+    with pytest.raises(InvalidInputError) as caught:
+        edited(edits)
+    assert caught.value.message.startswith("archive.repositories[1], mongo.backup.repository: ")
+    assert "type: s3" in caught.value.hint
+    edited({"objects.members": 1})
+
+
+def test_secrets_of_repositories_are_by_reference() -> None:
+    """Passphrases and S3 keys: asked of the vault by name, and in no other object."""
+    orders = {each.name: each.data for each in everything("large") if each.kind == "ExternalSecret"}
+
+    def asked(name: str) -> set[str]:
+        rows = orders[name]["spec"]["data"]  # type: ignore[index, call-overload]
+        return {row["remoteRef"]["property"] for row in rows}  # type: ignore[index, call-overload, union-attr]
+
+    assert {"archive-repo1-cipher", "archive-repo1-key", "archive-repo1-key-secret"} <= asked(
+        "pg1-0-files"
+    )
+    mongo_names = {"mongo-backup-key", "mongo-backup-s3-key", "mongo-backup-s3-key-secret"}
+    assert mongo_names <= asked("archiver-files")
+    assert mongo_names | {"archive-repo1-cipher"} <= asked("skillswap-secrets")
+    assert {"services-s3-key", "services-s3-key-secret"} <= asked("service-files-files")
+
+
+def test_the_archivers_probe_looks_at_what_it_writes() -> None:
+    server = next(each for each in plan("tp3").servers if each.node.kind is Kind.ARCHIVER)
+    (text,) = [file.text for file in server.files if file.name == CONFIG]
+    state = ArchiverConfig.model_validate_json(text).state
+    container = pod(one(parts("tp3"), "StatefulSet/archiver"))["spec"]["containers"][0]
+    for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert f"find {state} " in container[name]["exec"]["command"][-1]

@@ -14,7 +14,7 @@ from manifests.kubernetes.component import Component
 from tests.unit.kubernetes_samples import NAMES, edited, one, parts
 from tests.unit.test_kubernetes_objects import WORKLOADS, pod
 
-MONGO = {"shard-a", "shard-b", "config", "routers"}
+MONGO = {"shard-a", "shard-b", "config", "routers", "archiver"}
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,46 @@ def test_shards_are_reached_by_routers_members_and_those_who_watch() -> None:
     """TP3 §4: App → mongos → shards; the application does not reach a shard."""
     assert sources("tp3", "shard-a", 27018) == MONGO | WATCHERS
     assert sources("tp3", "config", 27019) == MONGO | WATCHERS
+
+
+def test_the_archiver_follows_every_set_and_is_reached_by_nobody() -> None:
+    assert targets("tp3", "archiver") == {
+        ("shard-a", 27018),
+        ("shard-b", 27018),
+        ("config", 27019),
+    }
+    assert not {source for source, target, _ in matrix("tp3") if target == "archiver"}
+
+
+def test_only_those_who_keep_something_in_a_bucket_get_out_to_it() -> None:
+    """Egress that no label names, on the port of the S3 service."""
+
+    def outside(found: tuple[Component, ...]) -> set[tuple[str, int]]:
+        return {
+            (each.name, port["port"])
+            for each in objects(found)
+            if each.kind == "NetworkPolicy"
+            for rule in each.data["spec"].get("egress", ())  # type: ignore[union-attr]
+            if rule["to"][0].get("ipBlock", {}).get("except")  # type: ignore[index, call-overload, union-attr]
+            for port in rule["ports"]  # type: ignore[index, call-overload, union-attr]
+        }
+
+    assert outside(parts("tp3")) == set()
+    keepers = {"payments", "payments-dr", "every-archiver", "every-operations", "service-files"}
+    assert outside(parts("large")) == {(name, 443) for name in keepers}
+    place = {"endpoint": "s3.example.org", "bucket": "skillswap"}
+    repository = {"type": "s3", "port": 9443, **place}
+    apart = edited(
+        {
+            "mongo.backup": {"repository": repository},
+            "objects.external": {"port": 8443, **place},
+        }
+    )
+    assert outside(apart) == {
+        ("every-archiver", 9443),
+        ("every-operations", 9443),
+        ("service-files", 8443),
+    }
 
 
 def test_services_reach_the_stores_they_use() -> None:

@@ -247,7 +247,7 @@ def test_volumes_are_encrypted_and_outlive_a_mistake(name: str) -> None:
         if each.kind == "StatefulSet":
             retention = each.data["spec"]["persistentVolumeClaimRetentionPolicy"]  # type: ignore[index, call-overload]
             assert retention == {"whenDeleted": "Retain", "whenScaled": "Retain"}
-            for claim in each.data["spec"]["volumeClaimTemplates"]:  # type: ignore[index, call-overload, union-attr]
+            for claim in each.data["spec"].get("volumeClaimTemplates", ()):  # type: ignore[index, call-overload, union-attr]
                 assert claim["spec"]["storageClassName"] == storage["metadata"]["name"]  # type: ignore[index, call-overload]
 
 

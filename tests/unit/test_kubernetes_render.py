@@ -140,8 +140,9 @@ def test_the_other_commands_say_that_they_do_not_know_it(tmp_path: Path) -> None
 
 def test_destroy_names_every_volume() -> None:
     names = claims(parts("tp3"))
-    assert {"data-shard-a-1", "data-config-3", "data-pg1-0", "data-redis-1", "archive"} <= {*names}
-    assert len(names) == 9 + 3 + 1 + 2
+    assert {"data-shard-a-1", "data-config-3", "data-pg1-0", "data-redis-1"} <= {*names}
+    assert {"archive", "backups", "tool-state"} <= {*names}
+    assert len(names) == 9 + 3 + 1 + 3
 
 
 # What the engine says, as its events come

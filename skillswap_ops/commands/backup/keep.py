@@ -21,10 +21,10 @@ def verify(selection: Selection, *, engines: tuple[str, ...]) -> None:
       skillswap-ops backup verify postgres --output json
     """
     from skillswap_ops.backups import chosen, on_each, raise_failed
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
     wanted = chosen(engines)
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     found, failed = on_each(
         wanted, lambda engine: [(engine.name, damage) for damage in engine.verify(context)]
     )
@@ -59,10 +59,10 @@ def expire(selection: Selection, *, engines: tuple[str, ...]) -> None:
       skillswap-ops backup expire
     """
     from skillswap_ops.backups import chosen, on_each, raise_failed
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
     wanted = chosen(engines)
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     gone, failed = on_each(
         wanted, lambda engine: [(engine.name, label) for label in engine.expire(context)]
     )
@@ -89,9 +89,9 @@ def mark(selection: Selection, *, name: str) -> None:
     """
     from cluster.backup.contracts import CanMark
     from skillswap_ops.backups import ENGINES
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     for engine in ENGINES:
         if isinstance(engine, CanMark):
             target = engine.mark(context, name)

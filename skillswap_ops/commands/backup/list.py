@@ -32,10 +32,10 @@ def list_backups(selection: Selection, *, engines: tuple[str, ...]) -> None:
       skillswap-ops backup list postgres --output json
     """
     from skillswap_ops.backups import chosen, raise_failed, stock
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
     wanted = chosen(engines)
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     found, failed = stock(context, wanted)
     if selection.json:
         windows = [

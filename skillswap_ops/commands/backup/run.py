@@ -32,10 +32,10 @@ def run(selection: Selection, *, engines: tuple[str, ...], kind: str) -> None:
     from cluster.backup.contracts import BackupKind
     from skillswap_ops.backups import chosen, on_each, raise_failed
     from skillswap_ops.commands.backup.list import print_backups
-    from skillswap_ops.wiring import local_context
+    from skillswap_ops.wiring import context_of
 
     wanted = chosen(engines)
-    context = local_context(selection, must_exist=True)
+    context = context_of(selection, must_exist=True)
     made, failed = on_each(
         wanted, lambda engine: engine.run(context, BackupKind(kind), console.say)
     )

@@ -187,5 +187,5 @@ class Kubernetes(Section):
     service_replicas: Annotated[int, Field(ge=1, le=200)] | None = Field(
         None, description="least instances of every service; default: the catalogue's"
     )
-    schedules: Schedules = Field(Schedules(), description="backups, proofs, drills")
+    schedules: Schedules = Field(Schedules(), description="backups, drills")
     dr_cluster: DrCluster | None = Field(None, description="DR in a cluster of its own")

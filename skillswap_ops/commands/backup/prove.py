@@ -2,7 +2,7 @@
 
 import click
 
-from cluster.errors import FaultNotUndoneError
+from cluster.errors import FaultNotUndoneError, RefusedError
 from skillswap_ops.options import Selection, selects_cluster
 
 
@@ -27,9 +27,13 @@ def prove(selection: Selection, *, seed: int | None) -> None:
     """
     from skillswap_ops.commands.drill.run import run_and_show
     from skillswap_ops.drill_series import Wishes, worst_exit_code
-    from skillswap_ops.drilling import any_seed
+    from skillswap_ops.drilling import any_seed, why_skipped
     from skillswap_ops.restore_drills.proof import PROOF
+    from skillswap_ops.wiring import context_of
 
+    if why := why_skipped(context_of(selection, must_exist=True), PROOF):
+        # As a drill it would be skipped, with 0; here that would be a proof that nobody did.
+        raise RefusedError(f"nothing is proved: {why}")
     wishes = Wishes(any_seed() if seed is None else seed)
     code = worst_exit_code(run_and_show(selection, [PROOF], wishes, full=True, yes=True))
     if code == FaultNotUndoneError.exit_code:

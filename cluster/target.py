@@ -203,6 +203,10 @@ class CanLoseMachines(Protocol):
         """Take every server of a zone away at once, and let none come back to it."""
         ...
 
+    def machine_of(self, node: Node) -> str:
+        """The machine that a node runs on. Raises UnreachableError where it runs on none."""
+        ...
+
     def machines_of(self, zone: str) -> tuple[str, ...]:
         """The machines of a zone."""
         ...

@@ -5,7 +5,7 @@ import postgres.drills
 from cluster.drill.checkers.rounds import ROUNDS, every_round
 from cluster.drill.contracts import DrillSpec
 from cluster.drill.judge import Check
-from skillswap_ops import restore_drills, service_drills
+from skillswap_ops import machine_drills, restore_drills, service_drills
 from skillswap_ops.soak import SOAK
 
 
@@ -16,6 +16,7 @@ def all_drills() -> tuple[DrillSpec, ...]:
         *postgres.drills.DRILLS,
         *service_drills.DRILLS,
         *restore_drills.DRILLS,
+        *machine_drills.DRILLS,
         SOAK,
     )
 

@@ -7,6 +7,7 @@ from cluster.faults.fill import DRAIN_VOLUME, drain
 from cluster.faults.freeze import THAW_SERVERS, thaw
 from cluster.faults.isolate import REJOIN_NETWORK, rejoin
 from cluster.faults.kill import START_SERVERS, start_again
+from cluster.faults.machines import OPEN_MACHINES, open_again
 from cluster.faults.throttle import RELEASE_SERVERS, release
 from cluster.server import Server
 from cluster.target import Target
@@ -21,4 +22,5 @@ def healers(target: Target, servers: Iterable[Server]) -> dict[str, Healer]:
         REJOIN_NETWORK: rejoin(target),
         RELEASE_SERVERS: release(target, known),
         DRAIN_VOLUME: drain(target, known),
+        OPEN_MACHINES: open_again(target),
     }

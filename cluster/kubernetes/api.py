@@ -267,6 +267,16 @@ class Api:
         """
         return client.CoreV1Api(client.ApiClient(self._connection.configuration))
 
+    def serves(self, api_version: str, kind: str) -> bool:
+        """Whether the cluster knows objects of this kind (`group/version`)."""
+        group, _, version = api_version.rpartition("/")
+        with _mapped(f"ask for {api_version}", absent=True):
+            found = client.CustomObjectsApi(self._connection).get_api_resources(
+                group, version, _request_timeout=SECONDS
+            )
+            return any(each.kind == kind for each in found.resources)
+        return False
+
     # Claims, machines, workloads
 
     def delete_claim(self, name: str) -> None:

@@ -288,6 +288,10 @@ class KubernetesTarget:
         for machine in machines:
             self._api.cordon(machine, away=False)
 
+    def machine_of(self, node: Node) -> str:
+        """The machine that a node's pod runs on."""
+        return self._one_running(node).node
+
     def machines_of(self, zone: str) -> tuple[str, ...]:
         """The machines of a zone, which `stop_zone` takes."""
         return tuple(each.name for each in self._api.machines() if each.zone == zone)

@@ -18,6 +18,17 @@ STATEFUL = frozenset(
 )
 
 
+# Kubernetes' own among the groups that are named like those of operators.
+NATIVE = frozenset(
+    {
+        "networking.k8s.io",
+        "rbac.authorization.k8s.io",
+        "scheduling.k8s.io",
+        "storage.k8s.io",
+    }
+)
+
+
 class Typed(Protocol):
     """A resource of lightkube."""
 
@@ -98,7 +109,7 @@ class Manifest:
     def custom(self) -> bool:
         """Whether an operator's definitions must be there first."""
         group = self.api_version.partition("/")[0]
-        return "." in group and not group.endswith(".k8s.io")
+        return "." in group and group not in NATIVE
 
     @property
     def secret(self) -> bool:

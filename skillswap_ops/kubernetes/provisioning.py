@@ -3,10 +3,13 @@ the cluster does what objects cannot.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from cluster.clock import SYSTEM_CLOCK
 from cluster.errors import InvalidInputError
 from cluster.files import write_atomic
+from cluster.kubernetes.api import Api, connect
+from cluster.kubernetes.labels import namespace
 from cluster.layout import Layout
 from cluster.plan import Event, Finished, Outcome, Started, Step, todo
 from cluster.secrets import SecretStore
@@ -19,7 +22,9 @@ from manifests.pulumi.changes import Change, Verb
 from manifests.pulumi.program import program
 from manifests.pulumi.stack import Backend, Engine, local_backend, require_engine
 from skillswap_ops import console
+from skillswap_ops.kubernetes.client import cluster_api
 from skillswap_ops.kubernetes.context import blueprint
+from skillswap_ops.kubernetes.definitions import defined
 from skillswap_ops.options import Selection, confirm
 from skillswap_ops.wiring import home_folder, selected_topology
 
@@ -62,7 +67,7 @@ def destroy(selection: Selection, state: str | None, *, yes: bool) -> None:
     """Remove every object, after asking; names the volumes."""
     require_engine()
     topology = _topology(selection)
-    found = _components(selection, topology)
+    found = _all(selection, topology)
     engine = _engine(selection, topology, found, state)
     volumes = claims(found)
     shown = ", ".join(volumes[:SHOWN_VOLUMES])
@@ -124,7 +129,20 @@ def _teller(steps: dict[str, Step], tell: Callable[[Event], None]) -> Callable[[
 
 
 def _components(selection: Selection, topology: Topology) -> Sequence[Component]:
+    """Without what the cluster could not take."""
+    return defined(_all(selection, topology), partial(_api, topology), console.say)
+
+
+def _all(selection: Selection, topology: Topology) -> Sequence[Component]:
     return components(blueprint(topology, _store(selection, topology)))
+
+
+def _api(topology: Topology, component: Component) -> Api:
+    """Of the cluster that a component is made in."""
+    dr = topology.kubernetes.dr_cluster
+    if component.away and dr:
+        return connect(namespace(topology), dr.context)
+    return cluster_api(topology)
 
 
 def _store(selection: Selection, topology: Topology) -> SecretStore:

@@ -16,7 +16,7 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException, NotFoundException
 
-from cluster.clock import SYSTEM_CLOCK
+from cluster.clock import SYSTEM_CLOCK, wait_for
 from cluster.errors import MissingPrerequisiteError, OpsError
 from cluster.kubernetes.api import Api, connect
 from cluster.kubernetes.labels import JOINED, PEERS, ZONE
@@ -322,6 +322,47 @@ def test_a_stranger_is_told_that_he_may_not(applied: tuple[str, ...], server: Se
     stranger = Api(NAMESPACE, client.ApiClient(settings))
     with pytest.raises(MissingPrerequisiteError):
         stranger.pods()
+
+
+def test_what_operators_define_is_asked_of_the_cluster(
+    applied: tuple[str, ...], server: Server
+) -> None:
+    """There is none at first; then one is defined, and is known."""
+    api = connect(NAMESPACE)
+    assert api.serves("apps/v1", "StatefulSet")
+    assert not api.serves("apps/v1", "StatefulSets")
+    assert not api.serves("monitoring.coreos.com/v1", "PrometheusRule")
+    client.ApiextensionsV1Api(server.connection).create_custom_resource_definition(
+        {
+            "metadata": {"name": "prometheusrules.monitoring.coreos.com"},
+            "spec": {
+                "group": "monitoring.coreos.com",
+                "scope": "Namespaced",
+                "names": {"kind": "PrometheusRule", "plural": "prometheusrules"},
+                "versions": [
+                    {
+                        "name": "v1",
+                        "served": True,
+                        "storage": True,
+                        "schema": {
+                            "openAPIV3Schema": {
+                                "type": "object",
+                                "x-kubernetes-preserve-unknown-fields": True,
+                            }
+                        },
+                    }
+                ],
+            },
+        }
+    )
+    wait_for(
+        "the definition",
+        lambda: api.serves("monitoring.coreos.com/v1", "PrometheusRule"),
+        seconds=30,
+        clock=SYSTEM_CLOCK,
+    )
+    (rules,) = [e for e in objects(parts("tp3")) if e.kind == "PrometheusRule"]
+    apply(server, rules)
 
 
 def test_dr_in_a_cluster_of_its_own_is_admitted(applied: tuple[str, ...], server: Server) -> None:

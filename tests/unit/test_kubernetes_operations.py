@@ -104,7 +104,6 @@ def test_the_quarter_has_drills_that_can_be_done_here() -> None:
         "mongo-primary-kill",
         "mongo-primary-isolated",
         "pg-node-kill",
-        "chain-double-kill",
     }
 
 

@@ -73,5 +73,6 @@ def test_the_cached_validators_say_what_the_library_says() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_custom_objects_are_what_operators_define(name: str) -> None:
     kinds = {each.kind for each in everything(name) if each.api_version in CUSTOM}
+    assert kinds == {each.kind for each in everything(name) if each.custom}
     expected = {"ServiceMonitor", "PrometheusRule", "VolumeSnapshotClass"}
     assert kinds == expected | ({"ExternalSecret"} if name == "large" else set())

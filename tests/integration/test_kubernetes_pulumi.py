@@ -1,18 +1,25 @@
-"""The Pulumi engine itself, on a real API server: made, then nothing to change, then drift.
+"""The Pulumi engine itself, on a real API server: made, nothing to change, drift, taken away.
 
-Without controllers nothing is ever deleted there (every deletion waits for the garbage collector),
-so that `destroy` is asked for its questions alone.
+No controllers run there, so that the test itself is the garbage collector, without which nothing is
+ever deleted.
 """
 
 import base64
+import json
 import os
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from kubernetes import client
+from kubernetes.client.exceptions import ApiException
 from pydantic import SecretStr
 
 from cluster.secrets import SecretStore
@@ -22,6 +29,7 @@ from manifests.pulumi.changes import Change, Verb
 from manifests.pulumi.program import program
 from manifests.pulumi.stack import Backend, Engine, local_backend
 from skillswap_ops.kubernetes.context import blueprint
+from skillswap_ops.main import cli
 from tests.integration.api_server import ASSETS, Server, missing, running
 from tests.unit.kubernetes_samples import shipped
 from tests.unit.test_kubernetes_schemas import CUSTOM
@@ -33,6 +41,22 @@ pytestmark = [
 ]
 NAMESPACE = "skillswap"
 SHARD = f"StatefulSet/{NAMESPACE}/shard-a"
+KINDS = (
+    (client.CoreV1Api, "config_map"),
+    (client.CoreV1Api, "persistent_volume_claim"),
+    (client.CoreV1Api, "resource_quota"),
+    (client.CoreV1Api, "secret"),
+    (client.CoreV1Api, "service"),
+    (client.CoreV1Api, "service_account"),
+    (client.AppsV1Api, "deployment"),
+    (client.AppsV1Api, "stateful_set"),
+    (client.PolicyV1Api, "pod_disruption_budget"),
+    (client.RbacAuthorizationV1Api, "role"),
+    (client.RbacAuthorizationV1Api, "role_binding"),
+    (client.SchedulingV1Api, "priority_class"),
+    (client.StorageV1Api, "storage_class"),
+)
+WITHOUT_NAMESPACE = {"priority_class", "storage_class"}
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +139,71 @@ def test_no_password_is_in_the_state(engine: Engine, server: Server) -> None:
             clear = base64.b64decode(value).decode()
             lines = [line for line in clear.splitlines() if len(line) > 40]
             assert not [line for line in lines if line in text], secret.metadata.name
+
+
+def called(server: Server, home: Path, *words: str, text: str | None = None) -> Result:
+    """The command as a person types it."""
+    where = ("--target", "kubernetes", "--home", str(home))
+    return CliRunner().invoke(cli, [*words, *where], input=text)
+
+
+def test_plan_leaves_out_what_no_operator_defined(server: Server, tmp_path: Path) -> None:
+    ended = called(server, tmp_path, "plan", "--output", "json")
+    assert ended.exit_code == 0, ended.output
+    steps = {row["step"]: row["changes"] for row in json.loads(ended.stdout)}
+    assert steps[SHARD]
+    assert "CronJob/skillswap/backup" in steps
+    assert not [step for step in steps if step.startswith(("ServiceMonitor", "PrometheusRule"))]
+    assert "left out: PrometheusRule" in ended.stderr
+    again = called(server, tmp_path, "plan", "--output", "json")
+    assert again.stdout == ended.stdout
+
+
+def test_destroy_asks_and_names_the_volumes(server: Server, tmp_path: Path) -> None:
+    ended = called(server, tmp_path, "destroy", text="n\n")
+    assert ended.exit_code == 1
+    for volume in ("data-shard-a-1", "data-pg1-0", "archive", "backups"):
+        assert volume in ended.output
+    apps = client.AppsV1Api(server.connection)
+    assert apps.read_namespaced_stateful_set("shard-a", NAMESPACE)
+
+
+@contextmanager
+def garbage_collector(server: Server) -> Iterator[None]:
+    """Lets go of what is to be deleted, as the controllers of a cluster do."""
+    over = threading.Event()
+
+    def collect() -> None:
+        while not over.wait(0.5):
+            for item, release in everything(server):
+                if item.metadata.deletion_timestamp:
+                    with suppress(ApiException):
+                        release({"metadata": {"finalizers": None}})
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def everything(server: Server) -> Iterator[tuple[Any, Callable[[object], object]]]:
+    """Every object of the kinds that are made there, with what patches it."""
+    for api, kind in KINDS:
+        calls: Any = api(server.connection)
+        place = () if kind in WITHOUT_NAMESPACE else (NAMESPACE,)
+        noun = f"namespaced_{kind}" if place else kind
+        for item in getattr(calls, f"list_{noun}")(*place).items:
+            yield item, partial(getattr(calls, f"patch_{noun}"), item.metadata.name, *place)
+
+
+def test_destroy_takes_what_is_protected_too(engine: Engine, server: Server) -> None:
+    """Whoever calls has asked; the namespace is not of this program, and stays."""
+    keys = [change.key for change in engine.preview()]
+    with garbage_collector(server):
+        gone = engine.destroy(lambda _: None)
+    assert {change.key for change in gone if change.verb is Verb.DELETE} == {*keys}
+    ours = {key.rpartition("/")[2] for key in keys}
+    assert not [item.metadata.name for item, _ in everything(server) if item.metadata.name in ours]

@@ -6,10 +6,12 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any, cast
 
 import bson
@@ -18,8 +20,14 @@ from bson.timestamp import Timestamp
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 
+from cluster.backup.contracts import BackupKind
 from cluster.clock import wait_for
+from cluster.context import Context
+from cluster.inventory import Node
+from cluster.kubernetes import scripts
 from cluster.local import processes
+from cluster.local.target import LocalTarget
+from cluster.target import Target
 from mongo import nodes
 from mongo.backup import locking, settings
 from mongo.backup.engine import ENGINE
@@ -145,6 +153,39 @@ def test_a_killed_backup_leaves_no_lock_and_no_backup(lab: Lab) -> None:
     for node in members:
         with node_client(node, internal(context)) as client:
             assert client.admin.command("ping")["ok"]
+
+
+class Afar:
+    """The same servers, whose folders come over a stream: by the programs that run in pods."""
+
+    def __init__(self, target: LocalTarget) -> None:
+        self._target = target
+        self.fetched: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._target, name)
+
+    def read(self, node: Node, path: Path) -> bytes | None:
+        ended = subprocess.run(["cat", str(path)], capture_output=True, check=False)
+        return None if ended.returncode else ended.stdout
+
+    def fetch(self, node: Node, folder: Path, into: Path, leave_out: Sequence[str]) -> None:
+        self.fetched.append(node.group)
+        packed = subprocess.run(scripts.pack(str(folder), leave_out), stdout=PIPE, check=False)
+        assert packed.returncode in {0, 1}
+        subprocess.run(scripts.unpack(str(into)), input=packed.stdout, check=True)
+
+
+def test_a_snapshot_that_came_over_a_stream_is_one(lab: Lab, load: Load) -> None:
+    """As on Kubernetes. The restore beside the cluster, which comes next, begins with it."""
+    target = Afar(cast("LocalTarget", lab.context.target))
+    context = replace(cast("Context", lab.context), target=cast("Target", target))
+    with load:
+        [made] = ENGINE.run(context, BackupKind.FULL, lambda _: None)
+    assert sorted(target.fetched) == ["config", "shard-a", "shard-b"]
+    assert made.good
+    assert made.label == listing(lab)["backups"][-1]["label"]
+    assert "everything is whole" in lab.run("backup", "verify", "mongo").stdout
 
 
 def test_beside_the_cluster_is_what_was_acknowledged_by_then(lab: Lab, load: Load) -> None:

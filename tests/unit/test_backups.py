@@ -4,16 +4,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.backup.contracts import Target
 from cluster.errors import InvalidInputError, OpsError, RefusedError
+from cluster.files import write_atomic
+from cluster.layout import Layout
+from cluster.topology_file import dump_topology
 from postgres import archive
 from postgres.restore_points import NAME
 from postgres.servers import servers
 from skillswap_ops.backups import ENGINES, chosen, on_each, parse_target, raise_failed
+from skillswap_ops.main import cli
 from tests.unit.postgres_samples import context
+from tests.unit.topology_samples import topology
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 
@@ -141,3 +147,14 @@ def test_the_passphrase_is_in_a_private_file_alone(tmp_path: Path) -> None:
         assert secret not in str(server.env)
         for each in server.files:
             assert each.secret or secret not in each.text
+
+
+def test_a_proof_that_cannot_be_given_is_refused(tmp_path: Path) -> None:
+    """As a drill it would be skipped, with 0: here that would say that restores are proved."""
+    layout = Layout(tmp_path / "skillswap")
+    layout.root.mkdir()
+    write_atomic(layout.topology, dump_topology(topology({"mongo.backup": {"enabled": False}})))
+    ended = CliRunner().invoke(cli, ["backup", "prove", "--home", str(tmp_path)])
+    assert isinstance(ended.exception, RefusedError)
+    assert ended.exception.message == "nothing is proved: mongo.backup.enabled is false"
+    assert ended.exception.exit_code == 1

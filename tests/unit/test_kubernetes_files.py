@@ -178,6 +178,13 @@ def test_every_password_that_is_used_is_in_the_tools_secret(
         assert secret["stringData"][name] == store.get(name).get_secret_value()
 
 
+def test_a_second_rendering_asks_for_the_same_secrets(made: tuple[SecretStore, Blueprint]) -> None:
+    """Of passphrases that are there already, the pods need no less."""
+    store, plan = made
+    assert "archive-repo1-cipher" in plan.secrets.names
+    assert blueprint(shipped("tp3"), store).secrets.names == plan.secrets.names
+
+
 def test_nothing_secret_is_rendered_where_a_vault_has_it() -> None:
     assert not [each.key for each in everything("large") if each.secret]
     orders = [each.data for each in everything("large") if each.kind == "ExternalSecret"]

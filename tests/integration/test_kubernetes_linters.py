@@ -30,7 +30,7 @@ TALKERS = {
     "pgdr2",
     "console",
     "backup",
-    "restore-proof",
+    "backup-verify",
     "drills",
 }
 TALKING = "CKV_K8S_38"

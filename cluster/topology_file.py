@@ -81,8 +81,8 @@ def examine_topology(text: str, name: str) -> Examined:
 
 
 def _text(path: Path) -> str:
-    if not path.exists():
-        path = SHIPPED_NAMES.get(str(path), path)
+    if str(path) in SHIPPED_NAMES and not path.exists():
+        path = SHIPPED_NAMES[str(path)]
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -17,6 +17,7 @@ from mongo.live import LiveTimings
 from postgres import patroni
 from postgres.dynamic import JsonObject
 from postgres.scopes import primary_scope
+from skillswap_ops.machine_drills import forecast as machines
 from skillswap_ops.service_drills import forecast as services
 
 LIVE = "the live configuration"
@@ -109,7 +110,8 @@ def _simulations(topology: Topology, basis: Basis) -> Mapping[str, Callable[[], 
         },
         **{
             name: partial(simulate, basis.patroni, checks)
-            for name, simulate in postgres.forecast.SIMULATIONS.items()
+            for table in (postgres.forecast.SIMULATIONS, machines.SIMULATIONS)
+            for name, simulate in table.items()
         },
         "chain-double-kill": partial(services.double_kill, basis.mongo),
         "services-stale-pool": partial(services.planned, basis.patroni, checks),

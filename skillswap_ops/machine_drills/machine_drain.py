@@ -34,5 +34,5 @@ MACHINE_DRAIN = DrillSpec(
     build=_machine_drain,
     needs=(CanLoseMachines,),
     skip=no_spare,
-    tags=frozenset({"mongo", "postgres", "failover"}),
+    tags=frozenset({"postgres", "failover"}),
 )

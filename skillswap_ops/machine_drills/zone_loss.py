@@ -43,5 +43,5 @@ ZONE_LOSS = DrillSpec(
     build=_zone_loss,
     needs=(CanKill,),
     skip=no_spare,
-    tags=frozenset({"mongo", "postgres", "failover"}),
+    tags=frozenset({"postgres", "failover"}),
 )

@@ -1,6 +1,7 @@
 """What the local target breaks without root, on plain processes that carry its mark."""
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -47,7 +48,11 @@ time.sleep(600)
 
 def states(process: "subprocess.Popen[str]") -> set[str]:
     parent = psutil.Process(process.pid)
-    return {each.status() for each in (parent, *parent.children(recursive=True))}
+    found = set()
+    for each in (parent, *parent.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # it has ended since they were listed
+            found.add(each.status())
+    return found
 
 
 def test_frozen_with_its_children_and_nobody_else(target: LocalTarget, start: Start) -> None:

@@ -14,6 +14,7 @@ from cluster.server import Server
 from mongo import nodes
 from mongo.client import ask_all, node_client
 from mongo.credentials import internal
+from mongo.servers import router
 
 MILLISECONDS = 100
 ANSWER_SECONDS = 2.0
@@ -25,6 +26,11 @@ def stop_members(context: Context, members: Sequence[Server]) -> None:
     config = [server for server in members if server.node.kind is Kind.CONFIG]
     ask_all([server for server in members if server not in config], context.target.stop)
     ask_all(config, context.target.stop)
+
+
+def stop_routers(context: Context) -> None:
+    """No application reaches MongoDB from here on, until they are started again."""
+    ask_all([router(context, node) for node in nodes.routers(context)], context.target.stop)
 
 
 def hurry(context: Context) -> None:

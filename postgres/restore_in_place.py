@@ -42,16 +42,24 @@ ROOM = 1.2  # of the backup's size: WAL that is replayed comes on top of it
 ARCHIVE_SECONDS = 120.0
 
 
-def in_place(context: Context, target: Target, say: Say, repository: int = 0) -> Restored:
+def in_place(
+    context: Context,
+    target: Target,
+    say: Say,
+    repository: int = 0,
+    before: Callable[[], None] = lambda: None,
+) -> Restored:
     """Put the cluster back to the target, or go on with what was cut off.
 
-    `repository`: from this one alone (0: the first that can).
+    `repository`: from this one alone (0: the first that can). `before` is called when nothing can
+    be refused any more, and nothing was stopped yet.
 
     The caller holds the cluster's lock. Raises InvalidInputError for a target that cannot be
     reached, RefusedError where another restore is half done or there is no room.
     """
     began = context.clock.monotonic()
     state = _begin(context, target, say, repository)
+    before()
     stages: Mapping[Phase, Callable[[Context, Restoring, Say], Restoring]] = {
         Phase.STOP: _stop,
         Phase.PROMOTE: _promote,

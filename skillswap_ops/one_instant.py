@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import postgres.restore_in_place
-from cluster.backup.contracts import Target
+from cluster.backup.contracts import Restored, Say, Target
 from cluster.context import Context
 from cluster.drill.contracts import Healer, UndoRecord
 from cluster.drill.events import Record
@@ -15,7 +15,7 @@ from cluster.errors import OpsError, RefusedError
 from cluster.files import write_atomic
 from cluster.schema.catalogue import BY_NAME
 from cluster.target import Hit
-from mongo import nodes
+from mongo import leaving, nodes
 from mongo.backup.engine import ENGINE as MONGO
 from mongo.client import SET_SECONDS, Client, router_client
 from mongo.credentials import APPLICATION, login
@@ -84,6 +84,23 @@ def orphans(context: Context) -> dict[str, int] | None:
     return {one.name: one.rows for one in found.found if one.rows}
 
 
+def put_back(context: Context, target: Target, say: Say) -> tuple[Restored, Restored]:
+    """Both stores to one instant, in place; a target that one cannot reach changes neither.
+
+    From before PostgreSQL is stopped until MongoDB is back, no application reaches MongoDB: what it
+    holds is not yet, or no longer, what PostgreSQL refers to, and whoever goes on from one of them
+    would write into the other what the restore then leaves without its counterpart.
+    """
+    MONGO.assert_reachable(context, target, say)
+
+    def fence() -> None:
+        say("stopping MongoDB's routers: nobody writes until both stores are back")
+        leaving.stop_routers(context)
+
+    first = postgres.restore_in_place.in_place(context, target, say, before=fence)
+    return first, MONGO.restore_in_place(context, target, say)
+
+
 def restore_both(context: Context) -> Healer:
     """The healer: both stores back to the instant, in place, and what refers to nothing then."""
 
@@ -92,9 +109,7 @@ def restore_both(context: Context) -> Healer:
         if noted is None or noted.seconds is not None:
             return
         began, target = time.monotonic(), Target(time=noted.at)
-        MONGO.assert_reachable(context, target, _silent)
-        postgres.restore_in_place.in_place(context, target, _silent)
-        MONGO.restore_in_place(context, target, _silent)
+        put_back(context, target, _silent)
         update = {"seconds": time.monotonic() - began, "after": orphans(context)}
         save(context, noted.model_copy(update=update))
 

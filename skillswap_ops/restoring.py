@@ -11,6 +11,7 @@ from cluster.local.steps import supervisor_step
 from cluster.lock import exclusive
 from mongo.backup.engine import ENGINE as MONGO
 from postgres import regions
+from skillswap_ops import one_instant
 from skillswap_ops.integrity import Integrity, Observer, check_references, links
 from skillswap_ops.wiring import LocalContext
 
@@ -95,11 +96,7 @@ def both_in_place(
     """The same, where the caller holds the lock."""
     regions.refuse_half_done(context.layout)
     ensure_supervision(context)
-    MONGO.assert_reachable(context, target, say)
-    done = (
-        postgres.restore_in_place.in_place(context, target, say),
-        MONGO.restore_in_place(context, target, say),
-    )
+    done = one_instant.put_back(context, target, say)
     say("looking up the references between them")
     try:
         found = check_references(context, links(), Observer(), primary=True)

@@ -11,6 +11,7 @@ from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.errors import OpsError, RefusedError, UnreachableError
 from cluster.inventory import Kind, Node
+from cluster.plan import Step
 from postgres import backup, dr_loss, patroni, regions, remake, servers, wal
 from postgres.client import superuser, value
 from postgres.regions import Loss, Stage
@@ -20,7 +21,8 @@ from postgres.steps import steps
 
 DRAIN_SECONDS = 60.0
 PROMOTE_SECONDS = 60.0
-SERVING = ("routes to the primary", "WAL archive stanza", "WAL archive check")
+ROUTES = "routes to the primary"
+ARCHIVED = ("WAL archive stanza", "WAL archive check")
 
 
 def promote(context: Context, say: Say, *, gone: bool) -> Loss:
@@ -53,7 +55,10 @@ def promote(context: Context, say: Say, *, gone: bool) -> Loss:
     _move_edge(context, leader, say)
     found = _lost(context, home, leader)
     say(dr_loss.describe(found))
-    regions.save(context.layout, now.model_copy(update={"stage": Stage.AWAY, "loss": found}))
+    now = now.model_copy(update={"loss": found})
+    regions.save(context.layout, now)
+    remake.settle(*_steps(context, *ARCHIVED))
+    regions.save(context.layout, now.model_copy(update={"stage": Stage.AWAY}))
     return found
 
 
@@ -133,12 +138,16 @@ def _archived_end(context: Context, leader: Node) -> int:
 
 
 def _move_edge(context: Context, leader: Node, say: Say) -> None:
-    """Clients, archive and configuration follow the new primary."""
+    """Clients and configuration follow the new primary."""
     say(f"moving the edge to {leader.name}")
     scope = primary_scope(context)
-    by_name = {step.name: step for step in steps(context)}
-    remake.settle(by_name[configuration_step(scope)])
+    remake.settle(*_steps(context, configuration_step(scope)))
     proxies = [servers.haproxy(context, node) for node in context.inventory.of(Kind.HAPROXY)]
     members = [servers.patroni(context, scope, node) for node in scope.members]
     remake.reload_all(context, [*proxies, *members])
-    remake.settle(*(by_name[name] for name in SERVING))
+    remake.settle(*_steps(context, ROUTES))
+
+
+def _steps(context: Context, *wanted: str) -> list[Step]:
+    by_name = {step.name: step for step in steps(context)}
+    return [by_name[name] for name in wanted]

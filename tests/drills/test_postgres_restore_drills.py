@@ -7,7 +7,8 @@ from postgres.restore_checks import STATED_LOSS, TO_THE_INSTANT
 from tests.conftest import Lab
 from tests.drills.judged import Run, drilled
 
-pytestmark = pytest.mark.servers  # one restore in CI; the others take minutes
+# CI restores in tests/integration; with a drill around it each takes minutes.
+pytestmark = [pytest.mark.servers, pytest.mark.exhaustive]
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,6 @@ def test_pitr(shared_lab: Lab) -> None:
     assert all(stream["compared"]["lost"] for stream in run["streams"])  # those after the instant
 
 
-@pytest.mark.exhaustive
 def test_dr_round_trip(shared_lab: Lab) -> None:
     run = drilled(shared_lab, "pg-dr-promote")
     assert run["conclusion"] == "pass", run["reasons"]
@@ -38,7 +38,6 @@ def test_dr_round_trip(shared_lab: Lab) -> None:
     assert "nothing to change" in shared_lab.run("provision").stderr
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(10))
 def test_pitr_at_ten_random_instants(shared_lab: Lab, seed: int) -> None:
     name = "pg-pitr-failover" if seed % 3 == 2 else "pg-pitr"
@@ -46,7 +45,6 @@ def test_pitr_at_ten_random_instants(shared_lab: Lab, seed: int) -> None:
     assert run["conclusion"] == "pass", run["reasons"]
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(3))
 def test_dr_round_trip_three_times_in_a_row(shared_lab: Lab, seed: int) -> None:
     run = drilled(shared_lab, "pg-dr-promote", "--seed", str(seed))
@@ -54,7 +52,6 @@ def test_dr_round_trip_three_times_in_a_row(shared_lab: Lab, seed: int) -> None:
     assert finding(run, STATED_LOSS) == ["valid"]
 
 
-@pytest.mark.exhaustive
 def test_backup_corruption(shared_lab: Lab) -> None:
     run = drilled(shared_lab, "pg-backup-corruption")
     assert run["conclusion"] == "pass", run["reasons"]

@@ -25,6 +25,8 @@ COMMANDS = {
     "backup": ("backup", "Take, list, verify and expire backups; name a point in time."),
     "restore": ("restore", "Bring data back to an instant, beside the cluster or in place."),
     "dr": ("dr", "The DR region: how far behind it is, promote it, fail back."),
+    "doctor": ("doctor", "Say what is wrong, with evidence, and which runbook applies."),
+    "runbook": ("runbook", "Procedures for the bad day: read one, or be led through it."),
     "stop": ("stop", "Stop every server cleanly; data stays, `provision` starts it again."),
     "destroy": ("destroy", "Stop and remove the cluster, with its data and its backups."),
     "lint": ("lint", "Say what would break the SLA, before anything is deployed."),

@@ -1,0 +1,1 @@
+"""What `doctor` sees: the kinds of facts, and their readers."""

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import get_args
+from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 Path = tuple[str | int, ...]
@@ -203,14 +204,20 @@ def _fields_at(path: Path, model: type[BaseModel], data: object) -> list[str]:
     for part in path:
         match node, part:
             case dict(), str():
-                fields = [found.model_fields[part] for found in models]
+                fields = [field for found in models if (field := _field(found, part))]
                 models = [inner for field in fields for inner in _models_in(field.annotation)]
                 node = node[part]
             case list(), int():
                 node = node[part]
     if len(models) > 1 and isinstance(node, dict):
-        models = [found for found in models if _is_tagged(found, node.get("type"))]
-    return [name for found in models for name in found.model_fields]
+        models = [found for found in models if _is_tagged(found, node)]
+    return [field.alias or name for one in models for name, field in one.model_fields.items()]
+
+
+def _field(model: type[BaseModel], name: str) -> FieldInfo | None:
+    """The field that a file calls so."""
+    by_alias = (field for field in model.model_fields.values() if field.alias == name)
+    return model.model_fields.get(name) or next(by_alias, None)
 
 
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
@@ -221,6 +228,11 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
         yield from _models_in(inner)
 
 
-def _is_tagged(model: type[BaseModel], tag: object) -> bool:
-    """Whether this alternative of a union, told apart by `type`, is the one meant."""
-    return tag in get_args(model.model_fields["type"].annotation)
+def _is_tagged(model: type[BaseModel], node: Mapping[str, object]) -> bool:
+    """Whether this alternative of a union is the one meant: told apart by a required literal."""
+    return any(
+        get_origin(field.annotation) is Literal
+        and field.is_required()
+        and node.get(name) in get_args(field.annotation)
+        for name, field in model.model_fields.items()
+    )

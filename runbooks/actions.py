@@ -22,7 +22,7 @@ from mongo.credentials import internal
 from mongo.faults.stepdown import StepDown
 from mongo.nodes import SetNodes
 from mongo.set_model import SERVING, State
-from postgres import names, patroni
+from postgres import names, patroni, remake
 from postgres.client import superuser
 from postgres.scopes import Scope, scopes
 from runbooks.runner import Action
@@ -44,11 +44,6 @@ SELECT count(*) FROM (
 def actions(context: Context) -> dict[str, Action]:
     """Every action by name; each holds the cluster's lock while it works."""
     return {name: partial(_locked, context, name, act) for name, act in _ACTIONS.items()}
-
-
-def names_of_actions() -> frozenset[str]:
-    """What a page may name."""
-    return frozenset(_ACTIONS)
 
 
 def _locked(
@@ -113,17 +108,36 @@ def switch_over(context: Context, values: Values, _say: Say) -> str:
     return patroni.switchover(patroni.leader_of(scope), password).strip()
 
 
-def reinitialise(context: Context, values: Values, _say: Say) -> str:
-    """The data of `member` is made anew from its leader. Raises RefusedError for the leader."""
+def reinitialise(context: Context, values: Values, say: Say) -> str:
+    """The data of `member` is made anew from whom it follows. Raises RefusedError for the primary.
+
+    The leader of a scope that follows another region is no standby to its own Patroni: its scope is
+    forgotten, and founded anew.
+    """
     node = context.inventory.named(values["member"])
     scope = next((one for one in scopes(context) if node in one.members), None)
     if scope is None:
         raise InvalidInputError(f"{node.name} is no member of a scope that runs")
+    if scope.follows is not None:
+        return _found_again(context, scope, say)
     leader = patroni.leader_of(scope)
     if leader == node:
         raise RefusedError(f"{node.name} leads {scope.name}", "name a standby")
     patroni.reinitialise(node, names.password(context, names.REST_USER))
     return f"{node.name} is made anew from {leader.name}"
+
+
+def _found_again(context: Context, scope: Scope, say: Say) -> str:
+    remake.stop_members(context, scope, pools=True)
+    say(f"{scope.name} is stopped; its data is removed")
+    remake.start_etcd(context, scope)
+    remake.forget_leader(context, scope, anew=True)
+    for node in scope.members:
+        remake.empty(context, node)
+    own = [one for one in postgres.servers.servers(context) if one.node in scope.members]
+    for server in own:
+        context.target.start(server)
+    return f"{scope.name} is made anew from {scope.follows}"
 
 
 def resume(context: Context, values: Values, _say: Say) -> str:

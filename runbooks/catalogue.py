@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from itertools import zip_longest
 from typing import TypeVar
 
 from markdown_it import MarkdownIt
@@ -158,7 +159,7 @@ def split(text: str) -> Page:
 
 
 def _with_next(tokens: Sequence[Token]) -> Iterator[tuple[Token, Token | None]]:
-    return zip(tokens, (*tokens[1:], None), strict=True)
+    return zip_longest(tokens, tokens[1:])
 
 
 def _check_sections(page: Page, problems: _Problems) -> None:

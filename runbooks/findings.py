@@ -1,7 +1,8 @@
 """From what was seen to what is wrong, and which runbook applies. Pure.
 
 A cause hides its consequences: a finding whose runbook `hides` another one takes that one's
-findings out: those about the same thing, of its group, or everywhere. What is hidden is kept with its cause.
+findings out: those about the same thing, those of its group, or all. What is hidden is kept with
+its cause.
 """
 
 import shlex

@@ -17,7 +17,20 @@ ArgumentName = Annotated[str, StringConstraints(pattern=_ARGUMENT)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=400)]
 Within = Annotated[float, Field(gt=0, le=7200)]
 GO_ON, STOP = "go on", "stop"
-GONE, ASK = "gone", "ask"
+GONE, ASK, REPEAT = "gone", "ask", "repeat"
+# What a step may do beside commands, and the values that it takes: `runbooks.actions` does them.
+ACTIONS = {
+    "mongo-stepdown": ("shard",),
+    "mongo-resync": ("member",),
+    "mongo-unlock": ("member",),
+    "pg-switchover": ("scope",),
+    "pg-reinit": ("member",),
+    "pg-resume": ("scope",),
+    "pg-resume-replay": ("member",),
+    "pg-end-idle": ("scope",),
+    "pg-stop-member": ("member",),
+    "restart-server": ("server",),
+}
 
 
 class Model(BaseModel):
@@ -61,6 +74,7 @@ class Argument(Model):
 
     help: Line
     default: str | None = None
+    choices: tuple[str, ...] = ()
 
 
 class Symptom(Model):
@@ -106,7 +120,7 @@ class FactCheck(Model):
 
 
 Check = Literal["gone"] | FactCheck
-DoneWhen = Literal["gone", "ask"] | FactCheck
+DoneWhen = Literal["gone", "ask", "repeat"] | FactCheck
 
 
 class _Step(Model):
@@ -132,8 +146,10 @@ class Decide(_Step):
 class Do(_Step):
     """Change something: a command of this tool, or a named action.
 
-    `done_when` says whether it was done already: it is looked at before the step is done again after
-    an interruption; `ask`: looking cannot tell, a person must. `safe`: `--yes` does it without asking.
+    `done_when` says whether it is done already, and is looked at before: what is not needed is not
+    done, and nothing is done twice after an interruption. `ask`: looking cannot tell, a person must
+    say after an interruption; `repeat`: it may simply be run again. `safe`: `--yes` does it without
+    asking.
     """
 
     step: Literal["do"]

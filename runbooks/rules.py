@@ -8,9 +8,11 @@ from cluster.problems import Path, Problem, suggestion
 from runbooks.conditions import ConditionError, parse
 from runbooks.facts.records import KINDS, field_kinds
 from runbooks.model import (
+    ACTIONS,
     ASK,
     GO_ON,
     GONE,
+    REPEAT,
     STOP,
     Decide,
     Do,
@@ -103,10 +105,19 @@ def _do(front: Front, step: Do) -> Iterator[Problem]:
         yield from _command(step.run, front.arguments)
         if step.values:
             yield Problem(("with",), "is for an action")
+    if step.action:
+        yield from _action(step.action, step.values)
     for name, value in step.values.items():
         yield from _placeholders(("with", name), value, front.arguments)
-    if step.done_when != ASK:
+    if step.done_when not in {ASK, REPEAT}:
         yield from _check(front, ("done when",), step.done_when)
+
+
+def _action(name: str, values: Collection[str]) -> Iterator[Problem]:
+    if name not in ACTIONS:
+        yield _unknown(("action",), "action", name, ACTIONS)
+    elif set(values) != set(ACTIONS[name]):
+        yield Problem(("with",), f"must give {', '.join(ACTIONS[name])}", ", ".join(values))
 
 
 def _check(front: Front, path: Path, check: DoneWhen) -> Iterator[Problem]:

@@ -16,7 +16,6 @@ from runbooks.facts.records import Facts
 from runbooks.findings import kinds_of, satisfied
 from runbooks.journal import Begun, Closed, Ended, Entry, Journal, Resumed, Run, Spawned, load
 from runbooks.model import (
-    ASK,
     GO_ON,
     Check,
     Decide,
@@ -192,14 +191,13 @@ class Runner:
                 return self._verify(step)
 
     def _change(self, step: Do, at: Position) -> _Result:
-        """Do it, unless an earlier try of it has: that is looked at first."""
-        if at.interrupted:
-            if at.spawned:
-                self._ports.screen.output(f"its command (pid {at.spawned.pid}) may still run …")
-                self._ports.commands.await_end(at.spawned.pid, at.spawned.created, step.within)
-            found = self._was_done(step)
-            if found.ok:
-                return replace(found, found_done=True)
+        """Do it, unless it is done already: that is looked at first."""
+        if at.spawned:
+            self._ports.screen.output(f"its command (pid {at.spawned.pid}) may still run …")
+            self._ports.commands.await_end(at.spawned.pid, at.spawned.created, step.within)
+        found = self._was_done(step, interrupted=at.interrupted)
+        if found.ok:
+            return replace(found, found_done=True)
         what = step.run or f"the action {step.action}"
         said = self._ports.person.answer(
             step.id, f"{self.filled(what)}: do it?", (YES, NO), safe=step.safe
@@ -213,12 +211,20 @@ class Runner:
         values = {name: self.filled(value) for name, value in step.values.items()}
         return _Result(ok=True, answer=said, output=action(values, self._ports.screen.output))
 
-    def _was_done(self, step: Do) -> _Result:
-        if step.done_when != ASK:
-            return self._holds(step.done_when, RECHECK_SECONDS)
-        question = "This was begun before, and looking cannot tell whether it was done. Was it?"
-        said = self._ports.person.answer(f"{step.id}-was-done", question, (YES, NO), safe=False)
-        return _Result(ok=said == YES, answer=said)
+    def _was_done(self, step: Do, *, interrupted: bool) -> _Result:
+        """Whether it is done already: looked at, or asked where looking cannot tell."""
+        match step.done_when:
+            case "repeat":
+                return _Result(ok=False)
+            case "ask" if not interrupted:
+                return _Result(ok=False)
+            case "ask":
+                question = "It was begun, and looking cannot tell whether it was done. Was it?"
+                name = f"{step.id}-was-done"
+                said = self._ports.person.answer(name, question, (YES, NO), safe=False)
+                return _Result(ok=said == YES, answer=said)
+            case check:
+                return self._holds(check, RECHECK_SECONDS if interrupted else 0)
 
     def _verify(self, step: Verify) -> _Result:
         if step.that is not None:

@@ -25,8 +25,9 @@ class Lines:
 
     def step(self, titled: Titled, what: str, *, again: bool) -> None:
         """A step begins."""
-        number = f"{self._ids.index(titled.step.id) + 1}/{len(self._ids)}"
-        click.secho(f"\n[{self._clock()}] {number} {titled.title}", err=True, bold=True)
+        click.secho(
+            f"\n[{self._clock()}] {titled.title} (of {len(self._ids)})", err=True, bold=True
+        )
         if titled.prose:
             click.echo(titled.prose, err=True)
         mark = " (was begun before)" if again else ""
@@ -73,8 +74,8 @@ def print_steps(runbook: Runbook, arguments: Mapping[str, str], selection: Selec
     if selection.json:
         console.print_json(rows)
         return
-    for number, row in enumerate(rows, start=1):
-        click.secho(f"{number}. {row['title']}", bold=True)
+    for row in rows:
+        click.secho(row["title"], bold=True)
         click.echo(
             f"   {row['step']}: {row['what']}" + (f"  [{row['asks']}]" if row["asks"] else "")
         )

@@ -73,9 +73,9 @@ class MongoMember(Fact):
 class PgScope(Fact):
     """A Patroni scope. `leads`: it is the one that takes the writes.
 
-    `writable`: members that take writes; `quorum`: of its etcd; `attached`: a synchronous standby streams. `gone`: no
-    member and no etcd of it answers; `dr`: what follows it from the other region ("" for nothing
-    that could take over).
+    `writable`: members that take writes; `quorum`: of its etcd; `attached`: a synchronous standby
+    streams. `gone`: no member and no etcd of it answers; `dr`: the scope that follows it from the
+    other region ("" for nothing that could take over).
     """
 
     kind = "pg_scope"

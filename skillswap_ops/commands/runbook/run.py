@@ -1,6 +1,6 @@
 """`runbook run RUNBOOK`: a command a runbook, with the runbook's own arguments as options."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -14,13 +14,13 @@ OWN = ("answers", "yes", "dry_run", "incident", "anew")
 class Runbooks(click.Group):
     """The runbooks of the package, read when one is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own
         """Their ids."""
         from runbooks.catalogue import catalogue
 
         return list(catalogue())
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command that runs one."""
         from runbooks.catalogue import catalogue
 
@@ -74,7 +74,12 @@ def _command(name: str) -> click.Command:
     shown = [f"{each.front.title}: {each.front.severity}." for each in (runbook,)]
     lead.help = f"{shown[0]}\n\nIts page: `skillswap-ops runbook show {name}`."
     lead.params[:0] = [
-        click.Option([f"--{option(argument)}", argument], help=about.help, default=about.default)
+        click.Option(
+            [f"--{option(argument)}", argument],
+            help=about.help,
+            default=about.default,
+            type=click.Choice(about.choices) if about.choices else None,
+        )
         for argument, about in runbook.front.arguments.items()
     ]
     return lead
@@ -115,17 +120,10 @@ def _run(
 
 
 def _instant(text: object) -> datetime:
-    now = datetime.now(UTC)
-    if not text:
-        return now
-    words = str(text).split()
-    units = {"s": 1, "m": 60, "h": 3600}
-    if len(words) == 2 and words[1] == "ago" and words[0][:-1].isdigit() and words[0][-1] in units:
-        return now - timedelta(seconds=int(words[0][:-1]) * units[words[0][-1]])
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        raise InvalidInputError(
-            f"--since {text}: is no time", "give 10m ago, or ISO 8601"
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    """When it began. Raises InvalidInputError for what is no time."""
+    from skillswap_ops.backups import parse_target
+
+    found = parse_target(str(text)).time if text else datetime.now(UTC)
+    if found is None:
+        raise InvalidInputError(f"--since {text}: is no time", "give `10m ago`, or ISO 8601")
+    return found

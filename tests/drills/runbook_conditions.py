@@ -1,0 +1,380 @@
+"""The conditions that runbooks are for, made with real faults on a lab; each undoes what it must."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from cluster.certificates import Authority
+from cluster.clock import wait_for
+from cluster.drill.evidence import VERDICT, runs
+from cluster.drill.journal import Journal
+from cluster.errors import OpsError
+from cluster.inventory import Kind
+from cluster.local import processes
+from cluster.server import Server
+from mongo.client import node_client
+from mongo.credentials import ADMIN, login
+from postgres import guarantees, names, patroni, restore_state
+from postgres.client import superuser
+from postgres.faults.archive_outage import folder_repository, switch_wal
+from postgres.scopes import primary_scope
+from runbooks.facts.reading import look
+from runbooks.facts.records import Facts, MongoSet
+from skillswap_ops.engines import all_servers
+from skillswap_ops.wiring import LocalContext
+from tests.conftest import Lab
+
+Hand = Callable[[], None]
+NOTHING: Hand = lambda: None  # noqa: E731 - a value
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`make` breaks the lab, and keeps it broken inside of its `with`; it yields what a person would
+    do by hand meanwhile. `answers` are the runbook's. `quick`: CI runs it.
+    """
+
+    runbook: str
+    make: Callable[[Lab], "object"]
+    answers: dict[str, object] = field(default_factory=dict)
+    quick: bool = False
+    root: bool = False
+    settle: float = 120.0
+
+
+def servers(context: LocalContext, *nodes: str) -> tuple[Server, ...]:
+    return tuple(one for one in all_servers(context) if one.node.name in nodes)
+
+
+def primary_of(context: LocalContext, shard: str) -> str:
+    found = [one for one in look(context, ["mongo_set"]).of("mongo_set") if one.name == shard]
+    return cast("MongoSet", found[0]).primary
+
+
+def secondary_of(context: LocalContext, shard: str) -> str:
+    primary = primary_of(context, shard)
+    members = [one.name for one in context.inventory.of(Kind.SHARD, group=shard)]
+    return next(name for name in members if name != primary)
+
+
+def leader(context: LocalContext) -> str:
+    return patroni.leader_of(primary_scope(context)).name
+
+
+def standby(context: LocalContext) -> str:
+    scope = primary_scope(context)
+    return next(one.name for one in scope.members if one.name != leader(context))
+
+
+def kill(choose: Callable[[LocalContext], list[str]]) -> Callable[[Lab], object]:
+    """Nodes that are killed with all that runs on them."""
+
+    @contextmanager
+    def make(lab: Lab) -> Iterator[Hand]:
+        context = lab.context
+        context.target.kill(servers(context, *choose(context)))
+        yield NOTHING
+
+    return make
+
+
+@contextmanager
+def corrupt_member(lab: Lab) -> Iterator[Hand]:
+    """Every page of the catalogue of a stopped member is damaged, as by a disk."""
+    context = lab.context
+    name = secondary_of(context, "shard-a")
+    [server] = servers(context, name)
+    context.target.stop(server)
+    path = context.layout.data(server.node) / "_mdb_catalog.wt"
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        for place in range(4096, size, 4096):
+            file.seek(place + 64)
+            file.write(os.urandom(512))
+    with suppress(OpsError):
+        context.target.start(server)
+    yield NOTHING
+
+
+@contextmanager
+def locked_member(lab: Lab) -> Iterator[Hand]:
+    """A secondary takes no writes, as where a backup was killed, and its set writes on."""
+    context = lab.context
+    node = context.inventory.named(secondary_of(context, "shard-a"))
+    with node_client(node, login(context, ADMIN), seconds=600) as client:
+        client.admin.command("fsync", lock=True)
+        try:
+            yield NOTHING
+        finally:
+            with suppress(Exception):
+                while client.admin.command("fsyncUnlock")["lockCount"]:
+                    pass
+
+
+@contextmanager
+def frozen_archiver(lab: Lab) -> Iterator[Hand]:
+    context = lab.context
+    frozen = servers(context, "archiver-1")
+    context.target.freeze(frozen)
+    try:
+        yield NOTHING
+    finally:
+        context.target.thaw(frozen)
+
+
+@contextmanager
+def paused_and_killed(lab: Lab) -> Iterator[Hand]:
+    """Patroni was paused for maintenance and forgotten; then the primary dies."""
+    context = lab.context
+    scope, password = primary_scope(context), names.password(context, names.REST_USER)
+    node = patroni.leader_of(scope)
+    patroni.change_config(node, password, {"pause": True})
+    wait_for(
+        "a pause",
+        lambda: all(one.paused for one in patroni.states(scope.members).values()),
+        seconds=30,
+    )
+    context.target.kill(servers(context, node.name))
+    try:
+        yield NOTHING
+    finally:
+        for member in scope.members:
+            with suppress(OpsError):
+                patroni.change_config(member, password, {"pause": None})
+
+
+@contextmanager
+def promoted_dr(lab: Lab) -> Iterator[Hand]:
+    """Somebody promotes the DR standby by hand, past Patroni."""
+    context = lab.context
+    with superuser(context, context.inventory.named("pgdr1")) as connection:
+        connection.execute("SELECT pg_promote(wait => false)")
+    yield NOTHING
+
+
+@contextmanager
+def paused_replay(lab: Lab) -> Iterator[Hand]:
+    context = lab.context
+    with superuser(context, context.inventory.named("pgdr1")) as connection:
+        connection.execute("SELECT pg_wal_replay_pause()")
+    yield NOTHING
+
+
+@contextmanager
+def closed_archive(lab: Lab) -> Iterator[Hand]:
+    """The repository's folder is closed to the servers; the hand opens it."""
+    context = lab.context
+    node = patroni.leader_of(primary_scope(context))
+    folder = folder_repository(context) or ""
+    run = context.target.run_tool
+    mode = run(node, ["stat", "--format=%a", folder]).stdout.strip()
+    run(node, ["chmod", "000", folder])
+    try:
+        switch_wal(context, node)
+        yield lambda: run(node, ["chmod", mode, folder]) and None
+    finally:
+        run(node, ["chmod", mode, folder])
+
+
+@contextmanager
+def exhausted_pool(lab: Lab) -> Iterator[Hand]:
+    """Sessions that hold transactions open take every connection of the pool."""
+    context = lab.context
+    size = context.topology.edge.pool_size
+    with ExitStack() as stack:
+        for _ in range(size):
+            connection = stack.enter_context(_quiet(guarantees.session(context)))
+            connection.execute("BEGIN")
+        waiting = subprocess.Popen(
+            [os.sys.executable, "-c", _WAITER, str(lab.home), str(lab.topology)],  # type: ignore[attr-defined]
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield NOTHING
+        finally:
+            waiting.kill()
+            waiting.wait()
+
+
+_WAITER = """
+import sys
+from pathlib import Path
+from postgres import guarantees
+from skillswap_ops.options import Selection
+from skillswap_ops.wiring import local_context
+context = local_context(Selection(Path(sys.argv[2]), Path(sys.argv[1]), None, "local", "table"))
+with guarantees.session(context) as connection:
+    connection.execute("SELECT 1")
+"""
+
+
+@contextmanager
+def _quiet(session: object) -> Iterator[object]:
+    """A session whose end by the server is no error of the test."""
+    with suppress(OpsError), session as connection:  # type: ignore[attr-defined]
+        yield connection
+
+
+@contextmanager
+def old_certificate(lab: Lab) -> Iterator[Hand]:
+    """The object store's certificate was made eleven months and a half ago."""
+    context = lab.context
+    [node] = context.inventory.of(Kind.OBJECTS)
+    (context.layout.secrets / "certificates" / f"{node.name}.pem").unlink()
+    then = datetime.now(UTC) - timedelta(days=350)
+    Authority(context.layout).pem(node.name, (node.address,), then)
+    yield NOTHING
+
+
+@contextmanager
+def old_proof(lab: Lab) -> Iterator[Hand]:
+    """Restores were proved once, long ago."""
+    lab.run("backup", "run", seconds=300)
+    lab.run("backup", "prove", code=None, seconds=300)
+    [*_, folder] = [one for one in runs(lab.context.layout.drills) if "backup-proof" in one.name]
+    then = time.time() - 40 * 86400
+    os.utime(folder / VERDICT, (then, then))
+    yield NOTHING
+
+
+@contextmanager
+def killed_drill(lab: Lab) -> Iterator[Hand]:
+    """A drill that froze Patroni is killed before it thaws it."""
+    drill = subprocess.Popen(
+        lab.command("drill", "run", "pg-patroni-freeze", "--yes"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    journal = Journal(lab.context.layout.drills)
+    try:
+        wait_for("an open fault", journal.open_entries, seconds=90)
+    finally:
+        _end(drill)
+    yield NOTHING
+    lab.run("drill", "heal", "--yes", code=None)
+
+
+@contextmanager
+def lost_region(lab: Lab) -> Iterator[Hand]:
+    """Every PostgreSQL and etcd of the region dies; afterwards the lead goes back."""
+    context = lab.context
+    gone = primary_scope(context)
+    context.target.kill(servers(context, *(one.name for one in (*gone.members, *gone.etcd))))
+    yield NOTHING
+    lab.run("dr", "failback", "--yes", seconds=400)
+
+
+@contextmanager
+def region_away(lab: Lab) -> Iterator[Hand]:
+    """The DR region leads."""
+    lab.run("dr", "promote", "--yes", seconds=300)
+    yield NOTHING
+
+
+@contextmanager
+def half_promoted(lab: Lab) -> Iterator[Hand]:
+    """`dr promote` is killed as soon as it has written down that it has begun."""
+    command = subprocess.Popen(
+        lab.command("dr", "promote", "--yes"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    path = lab.context.layout.root / "regions.json"
+    try:
+        wait_for("a promotion under way", path.exists, seconds=60, every=0.01)
+    finally:
+        _end(command)
+    yield NOTHING
+    lab.run("dr", "failback", "--yes", seconds=400)
+
+
+@contextmanager
+def half_restored(lab: Lab) -> Iterator[Hand]:
+    """A restore in place is killed when it has stopped the cluster."""
+    lab.run("backup", "run", "postgres", "--kind", "full", seconds=300)
+    lab.run("backup", "mark", "before-the-mistake", seconds=60)
+    command = subprocess.Popen(
+        lab.command("restore", "pg", "--to", "before-the-mistake", "--in-place", "--yes"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def touched() -> bool:
+        found = restore_state.load(lab.context.layout)
+        return found is not None and found.phase.touched
+
+    try:
+        wait_for("a restore that has touched the cluster", touched, seconds=120, every=0.02)
+    finally:
+        _end(command)
+    yield NOTHING
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """SIGKILL it, and nothing that it has started but its own threads."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def left_over(lab: Lab, seen: Facts) -> list[str]:
+    """Processes that stand still: a fault that nobody undid."""
+    del seen
+    found = processes.owned(lab.context.layout.root)
+    return [one.server for one in found if processes.still(one)]
+
+
+ALL = (
+    Condition("server-down", kill(lambda _: ["redis-1"]), {"well": True}, quick=True),
+    Condition(
+        "mongo-primary-lost",
+        kill(lambda one: [primary_of(one, "shard-a")]),
+        {"start": True},
+        quick=True,
+    ),
+    Condition(
+        "pg-sync-standby-lost",
+        kill(lambda one: [standby(one)]),
+        {"start": True, "back": True},
+        quick=True,
+    ),
+    Condition("mongo-shard-offline", kill(lambda _: ["shard-b-1", "shard-b-2"])),
+    Condition("mongo-config-lost", kill(lambda _: ["config-1", "config-2"])),
+    Condition("mongo-member-corrupted", corrupt_member, {"disk": True, "resync": True}),
+    Condition("mongo-replication-lag", locked_member, {"cause": "locked", "well": True}),
+    Condition("mongo-archive-behind", frozen_archiver),
+    Condition("router-lost", kill(lambda _: ["router-1"])),
+    Condition("pg-primary-lost", paused_and_killed, {"paused": True}),
+    Condition(
+        "pg-split-brain",
+        promoted_dr,
+        {"which": True, "fence": True, "keep": True, "well": False, "reinit": True},
+    ),
+    Condition("pg-replication-lag", paused_replay, {"cause": "paused", "well": True}),
+    Condition("pg-archive-failing", closed_archive, {"repository": True}),
+    Condition("pg-etcd-quorum-lost", kill(lambda _: ["etcd-1", "etcd-2"])),
+    Condition("edge-latency", exhausted_pool, {"cause": "idle", "end-idle": True, "over": True}),
+    Condition("certificate-rotation", old_certificate, {"passwords": False}),
+    Condition("restore-proof-failed", old_proof),
+    Condition("fault-left-behind", killed_drill),
+    Condition(
+        "region-lost",
+        lost_region,
+        {"wait-for-it": True, "fenced": True, "promote": True},
+        settle=300,
+    ),
+    Condition("pg-failback", region_away, {"sound": True, "failback": True}, settle=300),
+    Condition("change-half-done", half_promoted, {"go-on": True}, settle=300),
+    Condition(
+        "pg-pitr",
+        half_restored,
+        {"stopped": True, "restore": True, "right": True},
+        settle=300,
+    ),
+)

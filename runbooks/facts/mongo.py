@@ -238,7 +238,7 @@ def _with(said: Said, hours: float | None, full: bool, locked: bool, clock: floa
 def clock_offset(before: datetime, there: datetime, after: datetime) -> float:
     """How far a clock is outside of the time that asking it took, in seconds; 0 where it is in."""
     if there < before:
-        return (there - before).total_seconds()
+        return (before - there).total_seconds()
     return max(0.0, (there - after).total_seconds())
 
 

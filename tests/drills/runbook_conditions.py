@@ -1,8 +1,9 @@
-"""The conditions that runbooks are for, made with real faults on a lab; each undoes what it must."""
+"""The conditions that runbooks are for, made with real faults on a lab."""
 
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -36,8 +37,9 @@ NOTHING: Hand = lambda: None  # noqa: E731 - a value
 
 @dataclass(frozen=True)
 class Condition:
-    """`make` breaks the lab, and keeps it broken inside of its `with`; it yields what a person would
-    do by hand meanwhile. `answers` are the runbook's. `quick`: CI runs it.
+    """`make` breaks the lab, and yields what a person would do by hand; it undoes what it must.
+
+    `answers` are the runbook's. `quick`: CI runs it.
     """
 
     runbook: str
@@ -192,7 +194,7 @@ def exhausted_pool(lab: Lab) -> Iterator[Hand]:
             connection = stack.enter_context(_quiet(guarantees.session(context)))
             connection.execute("BEGIN")
         waiting = subprocess.Popen(
-            [os.sys.executable, "-c", _WAITER, str(lab.home), str(lab.topology)],  # type: ignore[attr-defined]
+            [sys.executable, "-c", _WAITER, str(lab.home), str(lab.topology)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -56,6 +56,7 @@ class Ledger:
         """How many writes were acknowledged, and how many of those are not there."""
         self._end()
         lost = sum(len(acked - self._read(store)) for store, acked in self._acked.items())
+        self._drop()
         return sum(map(len, self._acked.values())), lost
 
     def _end(self) -> None:
@@ -93,6 +94,16 @@ class Ledger:
 
     def _read(self, store: str) -> set[str]:
         return wait_for(f"{store}, read back", lambda: self._found(store), seconds=60, every=1)
+
+    def _drop(self) -> None:
+        database = self._context.topology.postgres.database
+        primary = patroni.leader_of(primary_scope(self._context))
+        with superuser(self._context, primary, database) as connection:
+            connection.execute("DROP TABLE IF EXISTS public.runbook_ledger")
+        routers, user = nodes.routers(self._context), login(self._context, APPLICATION)
+        with router_client(routers, user) as client:
+            for segment in SEGMENTS:
+                client[segment].drop_collection(NAME)
 
     def _found(self, store: str) -> set[str]:
         if store == "postgres":

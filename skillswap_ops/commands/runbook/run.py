@@ -67,7 +67,7 @@ def _command(name: str) -> click.Command:
     )
     @click.option("--anew", is_flag=True, help="Begin, though a run like it is not finished.")
     @selects_cluster
-    def lead(selection: Selection, **given: object) -> None:
+    def lead(selection: Selection, /, **given: object) -> None:
         own = {key: given.pop(key) for key in OWN}
         _run(selection, name, {key: str(said) for key, said in given.items() if said}, own)
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from cluster.clock import Clock
 from cluster.errors import InvalidInputError, OpsError
+from cluster.files import write_private
 from runbooks.facts.records import Facts
 from runbooks.findings import kinds_of, satisfied
 from runbooks.journal import Begun, Closed, Ended, Entry, Journal, Resumed, Run, Spawned, load
@@ -270,7 +271,9 @@ class Runner:
             spawned=spawned,
             line=lambda text: ports.screen.output(ports.mask(text)),
         )
-        return code, output.read_text("utf-8", "replace")
+        said = ports.mask(output.read_text("utf-8", "replace"))
+        write_private(output, said)
+        return code, said
 
     def filled(self, text: str) -> str:
         """A text with the run's arguments in place of their names in braces."""

@@ -39,14 +39,14 @@ NOTHING: Hand = lambda: None  # noqa: E731 - a value
 class Condition:
     """`make` breaks the lab, and yields what a person would do by hand; it undoes what it must.
 
-    `answers` are the runbook's. `quick`: CI runs it.
+    `answers` are the runbook's. `quick`: CI runs it; `pairs`: it is also made beside another one.
     """
 
     runbook: str
     make: Callable[[Lab], "object"]
     answers: dict[str, object] = field(default_factory=dict)
     quick: bool = False
-    root: bool = False
+    pairs: bool = False
     settle: float = 120.0
 
 
@@ -333,25 +333,27 @@ def left_over(lab: Lab, seen: Facts) -> list[str]:
 
 
 ALL = (
-    Condition("server-down", kill(lambda _: ["redis-1"]), {"well": True}, quick=True),
+    Condition("server-down", kill(lambda _: ["redis-1"]), {"well": True}, quick=True, pairs=True),
     Condition(
         "mongo-primary-lost",
         kill(lambda one: [primary_of(one, "shard-a")]),
         {"start": True},
         quick=True,
+        pairs=True,
     ),
     Condition(
         "pg-sync-standby-lost",
         kill(lambda one: [standby(one)]),
         {"start": True, "back": True},
         quick=True,
+        pairs=True,
     ),
-    Condition("mongo-shard-offline", kill(lambda _: ["shard-b-1", "shard-b-2"])),
-    Condition("mongo-config-lost", kill(lambda _: ["config-1", "config-2"])),
+    Condition("mongo-shard-offline", kill(lambda _: ["shard-b-1", "shard-b-2"]), pairs=True),
+    Condition("mongo-config-lost", kill(lambda _: ["config-1", "config-2"]), pairs=True),
     Condition("mongo-member-corrupted", corrupt_member, {"disk": True, "resync": True}),
     Condition("mongo-replication-lag", locked_member, {"cause": "locked", "well": True}),
     Condition("mongo-archive-behind", frozen_archiver),
-    Condition("router-lost", kill(lambda _: ["router-1"])),
+    Condition("router-lost", kill(lambda _: ["router-1"]), pairs=True),
     Condition("pg-primary-lost", paused_and_killed, {"paused": True}),
     Condition(
         "pg-split-brain",
@@ -360,7 +362,7 @@ ALL = (
     ),
     Condition("pg-replication-lag", paused_replay, {"cause": "paused", "well": True}),
     Condition("pg-archive-failing", closed_archive, {"repository": True}),
-    Condition("pg-etcd-quorum-lost", kill(lambda _: ["etcd-1", "etcd-2"])),
+    Condition("pg-etcd-quorum-lost", kill(lambda _: ["etcd-1", "etcd-2"]), pairs=True),
     Condition("edge-latency", exhausted_pool, {"cause": "idle", "end-idle": True, "over": True}),
     Condition("certificate-rotation", old_certificate, {"passwords": False}),
     Condition("restore-proof-failed", old_proof),

@@ -11,10 +11,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
 import pytest
@@ -26,6 +28,7 @@ from runbooks.catalogue import catalogue
 from runbooks.facts.reading import look
 from runbooks.findings import Finding, findings
 from runbooks.journal import Ended, load, runs
+from runbooks.model import Scope
 from skillswap_ops.runbooking import sla_seconds
 from tests.conftest import Lab
 from tests.drills.runbook_conditions import ALL, Condition, Hand, left_over
@@ -169,6 +172,44 @@ def test_nothing_is_found_on_a_healthy_cluster_in_two_hundred_looks(shared_lab: 
         seen = look(shared_lab.context)
         assert not seen.unread, number
         assert findings(seen, catalogue().values()) == (), number
+
+
+def _independent(first: Condition, second: Condition) -> bool:
+    """Whether neither page says that it explains the other, wherever that is."""
+    pages = catalogue()
+    return not any(
+        pages[one.runbook].front.hides.get(other.runbook, Scope.GROUP) is not Scope.GROUP
+        for one, other in ((first, second), (second, first))
+    )
+
+
+def pairs(count: int, seed: int) -> list[tuple[Condition, Condition]]:
+    """Pairs of conditions that dead nodes make, by chance."""
+    kills = [each for each in ALL if each.pairs]
+    every = [each for each in combinations(kills, 2) if _independent(*each)]
+    return Random(seed).sample(every, min(count, len(every)))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("pair", pairs(20, 8), ids=lambda pair: "+".join(x.runbook for x in pair))
+def test_both_of_two_faults_are_found_and_no_wrong_runbook(
+    shared_lab: Lab, pair: tuple[Condition, Condition]
+) -> None:
+    wait_until_healthy(shared_lab, 180)
+    wanted = {each.runbook for each in pair}
+    with ExitStack() as stack:
+        for each in pair:
+            stack.enter_context(cast("AbstractContextManager[Hand]", each.make(shared_lab)))
+        seen: list[set[str]] = []
+
+        def named() -> bool:
+            seen.append({one.runbook for one in doctor(shared_lab)})
+            return seen[-1] == wanted
+
+        wait_for(f"{wanted}, and nothing else", named, seconds=NAMED_SECONDS, every=0.5)
+    print("look after look:", [sorted(each) for each in seen])
+    assert doctor(shared_lab)  # it lasts
+    shared_lab.run("provision")
 
 
 @pytest.mark.exhaustive

@@ -78,7 +78,7 @@ class Commands:
         line: Callable[[str], None],
     ) -> int:
         spawned(4711, 1.5)
-        output.write_text(f"did {words}")
+        output.write_text(f"did {words} hunter2hunter2")
         if words == ["provision"]:
             assert agreed
             self._world.started += 1
@@ -246,6 +246,11 @@ def test_no_secret_is_in_the_journal(tmp_path: Path) -> None:
     runner(world, folder).go(resuming=False)
     text = (folder / FILE).read_text()
     assert "hunter2hunter2" not in text
+    kept = {path.name: path.read_text() for path in folder.glob("*.out")}
+    assert kept == {
+        "look-1.out": "did ['status'] ***",
+        "start-1.out": "did ['provision'] ***",
+    }
     assert "stepped down, by the password ***" in text
     assert (folder / FILE).stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -291,7 +296,7 @@ def test_the_timeline_is_markdown_that_holds_every_step(tmp_path: Path) -> None:
     for step in ("look", "ask", "start", "stepdown", "level", "gone"):
         assert f"| {step} |" in text
     assert "| ada |" in text
-    assert "    did ['provision']" in text
+    assert "    did ['provision'] ***" in text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65, "1:05"), (3725.9, "1:02:05")])

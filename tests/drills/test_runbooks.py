@@ -31,7 +31,14 @@ from runbooks.journal import Ended, load, runs
 from runbooks.model import Scope
 from skillswap_ops.runbooking import sla_seconds
 from tests.conftest import Lab
-from tests.drills.runbook_conditions import ALL, Condition, Hand, left_over
+from tests.drills.runbook_conditions import (
+    ALL,
+    Condition,
+    Hand,
+    leader,
+    left_over,
+    primary_of,
+)
 from tests.drills.runbook_ledger import Ledger
 
 pytestmark = pytest.mark.servers
@@ -113,19 +120,8 @@ def test_a_runbook_ends_its_condition(
     table.append(Row(condition.runbook, named, took, promised, acked, lost))
     assert acked
     assert lost == 0 or condition.runbook in MAY_LOSE
-    if os.environ.get(PROVE):
-        proofs.add(
-            RECORD,
-            condition.runbook,
-            proofs.Proof(
-                on=datetime.now(UTC).date(),
-                condition=(condition.make.__doc__ or "nodes are killed").strip().splitlines()[0],
-                named_after=round(named, 1),
-                took=round(took, 1),
-                promised=promised,
-                digest=proofs.steps_digest(runbook),
-            ),
-        )
+    made_by = (condition.make.__doc__ or "nodes are killed").strip().splitlines()[0]
+    _record(condition.runbook, made_by, named, took, promised)
 
 
 # DR is asynchronous, and a restore goes back to an instant: what was written since is gone.
@@ -172,6 +168,46 @@ def test_nothing_is_found_on_a_healthy_cluster_in_two_hundred_looks(shared_lab: 
         seen = look(shared_lab.context)
         assert not seen.unread, number
         assert findings(seen, catalogue().values()) == (), number
+
+
+@pytest.mark.exhaustive
+def test_a_planned_switchover_moves_both_leads(
+    shared_lab: Lab, table: list[Row], tmp_path: Path
+) -> None:
+    """No condition, and so no finding: the page is for a day that somebody chose."""
+    wait_until_healthy(shared_lab, 120)
+    context, name = shared_lab.context, "planned-switchover"
+    before = (leader(context), primary_of(context, "shard-a"))
+    answers = tmp_path / "answers.yaml"
+    answers.write_text(
+        "time: true\nengine: postgres\nswitchover: true\nmongo-too: true\nstepdown: true\n"
+    )
+    with Ledger(context) as ledger:
+        began = time.monotonic()
+        shared_lab.run("runbook", "run", name, "--answers", str(answers), seconds=600)
+        took = time.monotonic() - began
+        after = (leader(context), primary_of(context, "shard-a"))
+        wait_until_healthy(shared_lab, 120)
+        acked, lost = ledger.judge()
+    assert all(one != other for one, other in zip(before, after, strict=True))
+    assert acked
+    assert not lost
+    table.append(Row(name, 0.0, took, 120.0, acked, lost))
+    _record(name, "both primaries are to move", 0.0, took, 120.0)
+
+
+def _record(name: str, condition: str, named: float, took: float, promised: float) -> None:
+    """Into the package's record of proofs, where that was asked for."""
+    if os.environ.get(PROVE):
+        proof = proofs.Proof(
+            on=datetime.now(UTC).date(),
+            condition=condition,
+            named_after=round(named, 1),
+            took=round(took, 1),
+            promised=promised,
+            digest=proofs.steps_digest(catalogue()[name]),
+        )
+        proofs.add(RECORD, name, proof)
 
 
 def _independent(first: Condition, second: Condition) -> bool:

@@ -16,7 +16,7 @@ from mongo import nodes
 from mongo.client import router_client
 from mongo.credentials import APPLICATION, login
 from mongo.guarantees import write_concern
-from postgres import guarantees, patroni
+from postgres import guarantees, names, patroni
 from postgres.client import superuser
 from postgres.scopes import primary_scope
 from skillswap_ops.wiring import LocalContext
@@ -43,8 +43,9 @@ class Ledger:
         with superuser(
             self._context, patroni.leader_of(primary_scope(self._context)), database
         ) as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS public.runbook_ledger (id text)")
-            connection.execute("GRANT ALL ON public.runbook_ledger TO public")
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {self._table} (id text)".encode())
+            user = names.application(self._context.topology)
+            connection.execute(f"GRANT ALL ON {self._table} TO {user}".encode())
         for thread in self._threads:
             thread.start()
         return self
@@ -58,6 +59,11 @@ class Ledger:
         lost = sum(len(acked - self._read(store)) for store, acked in self._acked.items())
         self._drop()
         return sum(map(len, self._acked.values())), lost
+
+    @property
+    def _table(self) -> str:
+        """In the application's schema, which has the database's name."""
+        return f"{self._context.topology.postgres.database}.{NAME}"
 
     def _end(self) -> None:
         self._stop.set()
@@ -82,6 +88,7 @@ class Ledger:
 
     def _postgres(self) -> None:
         acked = self._acked.setdefault("postgres", set())
+        insert = f"INSERT INTO {self._table} VALUES (%s)".encode()  # noqa: S608 - our own name
         while not self._stop.is_set():
             try:
                 with guarantees.session(self._context) as connection:
@@ -99,7 +106,7 @@ class Ledger:
         database = self._context.topology.postgres.database
         primary = patroni.leader_of(primary_scope(self._context))
         with superuser(self._context, primary, database) as connection:
-            connection.execute("DROP TABLE IF EXISTS public.runbook_ledger")
+            connection.execute(f"DROP TABLE IF EXISTS {self._table}".encode())
         routers, user = nodes.routers(self._context), login(self._context, APPLICATION)
         with router_client(routers, user) as client:
             for segment in SEGMENTS:
@@ -108,7 +115,7 @@ class Ledger:
     def _found(self, store: str) -> set[str]:
         if store == "postgres":
             with guarantees.session(self._context) as connection:
-                rows = connection.execute("SELECT id FROM public.runbook_ledger").fetchall()
+                rows = connection.execute(f"SELECT id FROM {self._table}".encode()).fetchall()
                 return {row[0] for row in rows}
         routers, user = nodes.routers(self._context), login(self._context, APPLICATION)
         with router_client(routers, user) as client:

@@ -94,7 +94,7 @@ class Ledger:
                 with guarantees.session(self._context) as connection:
                     while not self._stop.wait(EVERY_SECONDS):
                         name = str(uuid4())
-                        connection.execute("INSERT INTO public.runbook_ledger VALUES (%s)", (name,))
+                        connection.execute(insert, (name,))
                         acked.add(name)
             except OpsError:
                 time.sleep(EVERY_SECONDS)
@@ -115,7 +115,7 @@ class Ledger:
     def _found(self, store: str) -> set[str]:
         if store == "postgres":
             with guarantees.session(self._context) as connection:
-                rows = connection.execute(f"SELECT id FROM {self._table}".encode()).fetchall()
+                rows = connection.execute(f"TABLE {self._table}".encode()).fetchall()
                 return {row[0] for row in rows}
         routers, user = nodes.routers(self._context), login(self._context, APPLICATION)
         with router_client(routers, user) as client:

@@ -205,7 +205,8 @@ def _fields_at(path: Path, model: type[BaseModel], data: object) -> list[str]:
         match node, part:
             case dict(), str():
                 fields = [field for found in models if (field := _field(found, part))]
-                models = [inner for field in fields for inner in _models_in(field.annotation)]
+                inner = (one for field in fields for one in _models_in(field.annotation))
+                models = list(dict.fromkeys(inner))  # alternatives may share one
                 node = node[part]
             case list(), int():
                 node = node[part]

@@ -176,7 +176,7 @@ def changed(old: str, new: str) -> str:
         (changed("run: skillswap-ops status", "run: ops 'status"), "No closing quotation"),
         (changed("then: go on", "then: nowhere"), '["if it fails"].then: must be'),
         (changed("within: 30", "within: 0"), "steps[1].within: must be more than 0"),
-        (changed("if it fails: {then: go on, say: \"go on: what follows does not need it\"}", ""),
+        (changed("if it fails: {then: go on, say: \"what follows does not need it\"}", ""),
          '["if it fails"]: is required'),
         (changed("safe: true", "safe: perhaps"), "must be true or false"),
         (changed("safe: true", "saf: true"), 'saf: unknown field (did you mean "safe"?)'),

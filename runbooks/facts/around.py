@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from cluster.drill.evidence import VERDICT, runs
 from cluster.drill.journal import Journal
 from cluster.drill.verdict import Conclusion
 from cluster.inventory import Kind, Node
-from cluster.status import NodeStatus
+from cluster.status import Health, NodeStatus
 from manifests import objects, redis
 from manifests.services import status as services
 from mongo.backup.engine import MongoBackups
@@ -48,7 +48,7 @@ SERVICES = "services"
 
 def mongo_servers(context: Context) -> Facts:
     """Every node of MongoDB."""
-    return Facts(tuple(_server("mongo", each) for each in mongo.status.status(context)))
+    return Facts(_servers("mongo", mongo.status.status(context)))
 
 
 def postgres_servers(context: Context) -> Facts:
@@ -56,13 +56,13 @@ def postgres_servers(context: Context) -> Facts:
     fenced = fenced_scope(context)
     away = set(fenced.etcd) if fenced else set()
     seen = [one for one in postgres.status.status(context) if one.node not in away]
-    return Facts(tuple(_server("postgres", each) for each in seen))
+    return Facts(_servers("postgres", seen))
 
 
 def other_servers(context: Context) -> Facts:
     """Redis and the object store."""
     seen = (*redis.status(context), *objects.status(context))
-    return Facts(tuple(_server("other", each) for each in seen))
+    return Facts(_servers("other", seen))
 
 
 def deployed(context: Context) -> Facts:
@@ -222,7 +222,12 @@ def made_at(context: Context) -> datetime:
     return datetime.fromtimestamp(oldest, UTC)
 
 
-def _server(engine: str, status: NodeStatus) -> Server:
+def _servers(engine: str, seen: Sequence[NodeStatus]) -> tuple[Server, ...]:
+    alive = {one.node.group for one in seen if one.health is not Health.DOWN}
+    return tuple(_server(engine, one, last=one.node.group not in alive) for one in seen)
+
+
+def _server(engine: str, status: NodeStatus, *, last: bool) -> Server:
     return Server(
         status.node.name,
         status.node.group,
@@ -231,6 +236,7 @@ def _server(engine: str, status: NodeStatus) -> Server:
         status.health,
         status.role,
         status.detail,
+        last,
     )
 
 

@@ -156,7 +156,9 @@ def _scope(context: Context, scope: Scope) -> tuple[PgScope, list[Fact]]:
     seen = scope_fact(scope, states.result(), by_name, [one.result() for one in healths])
     answering = sum(one.result() is not None for one in healths)
     group = scope.etcd[0].group if scope.etcd else scope.name
-    facts.append(EtcdFact(scope.name, group, len(scope.etcd), answering, seen.quorum, seen.gone))
+    facts.append(
+        EtcdFact(scope.name, group, len(scope.etcd), answering, seen.quorum, seen.gone, seen.leads)
+    )
     return seen, facts
 
 

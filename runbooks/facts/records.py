@@ -24,7 +24,10 @@ class Fact:
 
 @dataclass(frozen=True)
 class Server(Fact):
-    """Any node, by its engine's `status`: health is ok, degraded or down. `what`: its kind."""
+    """Any node, by its engine's `status`: health is ok, degraded or down. `what`: its kind.
+
+    `last`: it is down, and so is every other one of its group.
+    """
 
     kind = "server"
     engine: str
@@ -32,6 +35,7 @@ class Server(Fact):
     health: str
     role: str
     why: str
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,13 +99,17 @@ class PgScope(Fact):
 
 @dataclass(frozen=True)
 class EtcdFact(Fact):
-    """The etcd that elects the leader of the scope `name`. `gone`: nothing of the scope answers."""
+    """The etcd that elects the leader of the scope `name`, which `leads` or follows.
+
+    `gone`: nothing of the scope answers.
+    """
 
     kind = "etcd"
     total: int
     answering: int
     quorum: bool
     gone: bool
+    leads: bool
 
 
 @dataclass(frozen=True)

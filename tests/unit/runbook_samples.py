@@ -36,7 +36,7 @@ DR = replace(
     SCOPE, name="payments-dr", group="payments-dr", leads=False, total=1, answering=1, writable=0,
     primary="", standby_wanted=False, attached=False, dr="",
 )  # fmt: skip
-ETCD = EtcdFact("payments", "etcd", 3, 3, True, False)
+ETCD = EtcdFact("payments", "etcd", 3, 3, True, False, True)
 PG1 = PgMember("pg1", "payments", False, True, "primary", None, True, None, None)
 PGSYNC1 = PgMember("pgsync1", "payments", False, True, "replica", True, False, 0.0, False)
 PGDR1 = PgMember("pgdr1", "payments-dr", True, True, "standby_leader", True, False, 0.0, False)

@@ -189,9 +189,22 @@ def test_another_pooler_is_no_consequence_of_a_lost_standby() -> None:
 
 
 def test_etcd_lost_with_the_primary_names_etcd_first() -> None:
-    first, *rest = found(*ETCD_GONE, *PG_GONE[1:], replace(PG_GONE[0], quorum=False))
+    [one] = found(*ETCD_GONE, *PG_GONE[1:], replace(PG_GONE[0], quorum=False))
+    assert one.runbook == "pg-etcd-quorum-lost"
+    assert any(line.startswith("pg1") for line in one.explains)
+
+
+def test_a_scope_that_is_gone_without_a_region_to_take_over_is_no_lost_region() -> None:
+    alone = (replace(REGION_GONE[0], dr=""), *REGION_GONE[1:])
+    first, *_ = found(*alone)
     assert first.runbook == "pg-etcd-quorum-lost"
-    assert [one.command.split()[-1] for one in rest] == ["pg1"]
+    assert {one.runbook for one in found(*alone)} <= {"pg-etcd-quorum-lost", "server-down"}
+
+
+def test_the_last_of_a_fleet_is_critical() -> None:
+    [one] = found(replace(down("router-1", "router", "router"), last=True))
+    assert one.severity is Severity.CRITICAL
+    assert len(one.evidence) == 2
 
 
 def test_both_of_two_causes_are_named() -> None:
@@ -222,6 +235,8 @@ def test_busy_means_that_somebody_is_at_it() -> None:
         (replace(PGDR1, replay_paused=True), "pg-replication-lag"),
         (replace(SCOPE, writable=2, primary=""), "pg-split-brain"),
         (replace(DR, writable=1, primary="pgdr1"), ""),
+        (replace(SCOPE, writable=0, primary="", attached=False), "pg-primary-lost"),
+        (replace(ETCD, name="payments-dr", quorum=False, leads=False), "pg-etcd-quorum-lost"),
         (replace(MEMBER, oplog_full=True, oplog_hours=3.0), "mongo-replication-lag"),
         (replace(MEMBER, oplog_full=None, oplog_hours=3.0), ""),
         (replace(MEMBER, lag_seconds=None), ""),

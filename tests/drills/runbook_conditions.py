@@ -1,6 +1,7 @@
 """The conditions that runbooks are for, made with real faults on a lab."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from postgres.faults.archive_outage import folder_repository, switch_wal
 from postgres.scopes import primary_scope
 from runbooks.facts.reading import look
 from runbooks.facts.records import Facts, MongoSet
+from runbooks.facts.records import Server as ServerFact
 from skillswap_ops.engines import all_servers
 from skillswap_ops.wiring import LocalContext
 from tests.conftest import Lab
@@ -47,6 +49,7 @@ class Condition:
     answers: dict[str, object] = field(default_factory=dict)
     quick: bool = False
     pairs: bool = False
+    root: bool = False
     settle: float = 120.0
 
 
@@ -117,6 +120,38 @@ def locked_member(lab: Lab) -> Iterator[Hand]:
             with suppress(Exception):
                 while client.admin.command("fsyncUnlock")["lockCount"]:
                     pass
+
+
+@contextmanager
+def filling_disk(lab: Lab) -> Iterator[Hand]:
+    """A secondary's data is on a small disk of its own, which something fills up."""
+    context = lab.context
+    [server] = servers(context, secondary_of(context, "shard-a"))
+    data = context.layout.data(server.node)
+    ballast = data.parent / "data" / ".ballast"
+    context.target.wipe(server)
+    options = f"size=900m,mode=0700,uid={context.target.user.uid},gid={context.target.user.gid}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(data)], check=True)
+    try:
+        context.target.start(server)
+        wait_for(
+            "its copy",
+            lambda: all(one.health == "ok" for one in _servers_seen(context, server.name)),
+            seconds=120,
+        )
+        used = shutil.disk_usage(data)
+        ballast.write_bytes(bytes(int(used.total * 0.9) - used.used))
+        yield ballast.unlink
+    finally:
+        ballast.unlink(missing_ok=True)
+        context.target.stop(server)
+        subprocess.run(["umount", str(data)], check=True)
+        context.target.start(server)
+
+
+def _servers_seen(context: LocalContext, name: str) -> list[ServerFact]:
+    every = look(context, ["server"]).of("server")
+    return [cast("ServerFact", one) for one in every if one.name == name]
 
 
 @contextmanager
@@ -353,6 +388,7 @@ ALL = (
     Condition("mongo-member-corrupted", corrupt_member, {"disk": True, "resync": True}),
     Condition("mongo-replication-lag", locked_member, {"cause": "locked", "well": True}),
     Condition("mongo-archive-behind", frozen_archiver),
+    Condition("mongo-disk-filling", filling_disk, {"purge": False, "room": True}, root=True),
     Condition("router-lost", kill(lambda _: ["router-1"]), pairs=True),
     Condition("pg-primary-lost", paused_and_killed, {"paused": True}),
     Condition(

@@ -80,6 +80,9 @@ def table() -> Iterator[list[Row]]:
 
 def marked(condition: Condition) -> Any:
     marks = [] if condition.quick else [pytest.mark.exhaustive]
+    if condition.root:
+        not_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+        marks += [pytest.mark.root, not_root]
     return pytest.param(condition, id=condition.runbook, marks=marks)
 
 

@@ -88,6 +88,8 @@ def _refused_because_of_another(context: LocalContext) -> None:
         assert backup.push(context, leader, str(target)).code == 0
     finally:
         target.unlink()
+    with superuser(context, leader) as connection:  # `check` would be content with the planted one
+        connection.execute("SELECT pg_switch_wal()")
     with pytest.raises(OpsError, match=rf"archive-push of {current} on pg1: .*\[045\].*checksum"):
         backup.check(context, leader)
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,8 @@ settings.load_profile("shared machine")
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "cluster" / "tp3.yaml"
 SHARED_NETWORK = "127.90.0.0/16"
+COMPLAINT = re.compile("ALERT|FATAL|ERROR|CRITICAL|Traceback|Error")
+LINES = 8
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,28 @@ def remove_lab(lab: Lab) -> None:
     shutil.rmtree(lab.home, ignore_errors=False)
 
 
+def _provision(lab: Lab) -> None:
+    """Provision; where that fails, say why in the run's summary, and go on as a person would.
+
+    Some hundred tests stand on this one cluster: they say more than one failed start of it does.
+    """
+    first = lab.run("provision", code=None)
+    if first.returncode:
+        warnings.warn(
+            f"provision failed at first:\n{first.stderr}\n{_complaints(lab)}", stacklevel=2
+        )
+        lab.run("provision")
+
+
+def _complaints(lab: Lab) -> str:
+    """The last lines in which a server complains, of each log."""
+    found = []
+    for log in sorted(lab.context.layout.root.glob("logs/*.log")):
+        lines = log.read_text("utf-8", errors="replace").splitlines()
+        found += [f"{log.stem}: {line}" for line in lines if COMPLAINT.search(line)][-LINES:]
+    return "\n".join(found)
+
+
 @pytest.fixture(scope="session")
 def shared_lab() -> Iterator[Lab]:
     """The whole TP3 topology and an object store, provisioned once; tests leave it healthy."""
@@ -105,7 +131,7 @@ def shared_lab() -> Iterator[Lab]:
         archive={"repositories": [{"type": "folder"}, {"type": "objects"}]},
     )
     try:
-        lab.run("provision")
+        _provision(lab)
         yield lab
         lab.run("destroy", "--yes")
     finally:

@@ -17,6 +17,7 @@ import yaml
 from hypothesis import HealthCheck, settings
 
 from cluster.clock import SYSTEM_CLOCK
+from cluster.inventory import Kind
 from cluster.local import processes
 from skillswap_ops.options import Selection
 from skillswap_ops.wiring import LocalContext, local_context
@@ -71,6 +72,18 @@ class Lab:
         assert "Traceback" not in ended.stderr, shown
         return ended
 
+    def memory(self) -> int:
+        """Bytes that the cluster takes now, without the store, which the default topology lacks."""
+        seen = self.json("status", code=None)
+        assert isinstance(seen, dict)
+        store = sum(node["memory_bytes"] for node in seen["nodes"] if node["kind"] == Kind.OBJECTS)
+        return int(seen["memory_bytes"]) - int(store)
+
+    @property
+    def fresh_memory(self) -> Path:
+        """Where `memory` is kept as it was when the cluster was new; it grows with tests."""
+        return self.home / "fresh-memory"
+
     def json(self, *words: str, code: int | None = 0) -> object:
         """What the command printed, as JSON."""
         return json.loads(self.run(*words, "--output", "json", code=code).stdout)
@@ -122,7 +135,10 @@ def shared_lab() -> Iterator[Lab]:
     """The whole TP3 topology and an object store, provisioned once; tests leave it healthy."""
     if os.environ.get("SKILLSWAP_OPS_TEST_LAB"):  # a developer's own, kept between runs
         home = Path(os.environ["SKILLSWAP_OPS_TEST_LAB"])
-        yield Lab(home, home / "topology.yaml")
+        kept = Lab(home, home / "topology.yaml")
+        if not kept.fresh_memory.exists():
+            kept.fresh_memory.write_text(str(kept.memory()), "utf-8")
+        yield kept
         return
     lab = make_lab(
         SHARED_NETWORK,
@@ -132,6 +148,7 @@ def shared_lab() -> Iterator[Lab]:
     )
     try:
         _provision(lab)
+        lab.fresh_memory.write_text(str(lab.memory()), "utf-8")
         yield lab
         lab.run("destroy", "--yes")
     finally:

@@ -20,6 +20,7 @@ from cluster.faults.fill import DRAIN_VOLUME
 from cluster.faults.freeze import THAW_SERVERS
 from cluster.faults.isolate import REJOIN_NETWORK
 from cluster.faults.kill import START_SERVERS
+from cluster.faults.machines import OPEN_MACHINES
 from cluster.faults.throttle import RELEASE_SERVERS
 from cluster.local import cgroups, firewall, processes
 from cluster.local.partition import prefix
@@ -79,6 +80,7 @@ CASES = (
     Case("mongo-backup-corruption", frozenset({mongo_flip.UNFLIP}), stays=False),
     Case("mongo-pitr", frozenset({mongo_destroyed.RESTORE_TO}), stays=False),
     Case("cross-store-pitr", frozenset({RESTORE_BOTH}), stays=False),
+    Case("machine-drain", frozenset({OPEN_MACHINES}), stays=False),  # where there are machines
 )
 
 

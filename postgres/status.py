@@ -5,14 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
-import psycopg
-from psycopg.rows import dict_row
-
 from cluster.context import Context
 from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Kind, Node
 from cluster.status import Health, NodeStatus
-from postgres import etcd, haproxy, names, patroni
+from postgres import etcd, haproxy, names, patroni, pooler
 from postgres.client import session
 from postgres.scopes import Scope, fenced_scope, scopes
 
@@ -149,20 +146,8 @@ def _server(context: Context, node: Node) -> tuple[float | None, str, bool]:
 
 
 def _pooler(context: Context, node: Node) -> str | None:
-    try:
-        with session(
-            host=node.address,
-            port=names.PGBOUNCER_PORT,
-            user=names.MONITOR,
-            password=names.password(context, names.MONITOR),
-            database="pgbouncer",
-            seconds=SECONDS,
-            statement_seconds=None,
-        ) as connection:
-            # The console speaks the simple query protocol alone.
-            cursor = psycopg.ClientCursor(connection, row_factory=dict_row)
-            pools = cursor.execute("SHOW POOLS").fetchall()
-    except OpsError:
+    pools = pooler.pools(context, node, SECONDS)
+    if pools is None:
         return None
     clients = sum(pool["cl_active"] + pool["cl_waiting"] for pool in pools) - 1  # not this one
     waiting = sum(pool["cl_waiting"] for pool in pools)

@@ -10,13 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
-import psycopg
-from psycopg.rows import dict_row
-
 from cluster.context import Context
 from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Kind, Node
-from postgres import etcd, haproxy, names, patroni
+from postgres import etcd, haproxy, names, patroni, pooler
 from postgres.client import Connection, session
 from postgres.scopes import Scope, scopes
 from runbooks.facts.mongo import clock_offset
@@ -203,21 +200,10 @@ def _of_primary(connection: Connection, scope: Scope, node: Node) -> list[Fact]:
 
 
 def _pooler(context: Context, scope: Scope, node: Node) -> Pooler:
-    try:
-        with session(
-            host=node.address,
-            port=names.PGBOUNCER_PORT,
-            user=names.MONITOR,
-            password=names.password(context, names.MONITOR),
-            database="pgbouncer",
-            seconds=SECONDS,
-            statement_seconds=None,
-        ) as connection:
-            # The console speaks the simple query protocol alone.
-            cursor = psycopg.ClientCursor(connection, row_factory=dict_row)
-            return pooler_fact(scope, node, cursor.execute("SHOW POOLS").fetchall())
-    except OpsError:
+    pools = pooler.pools(context, node, SECONDS)
+    if pools is None:
         return Pooler(node.name, scope.name, False, None, None, None)  # noqa: FBT003
+    return pooler_fact(scope, node, pools)
 
 
 def pooler_fact(scope: Scope, node: Node, pools: Sequence[Mapping[str, int]]) -> Pooler:

@@ -1,5 +1,6 @@
 """Drills run until they can be judged: a stalled or overloaded machine decides nothing."""
 
+import warnings
 from typing import Any, cast
 
 from tests.conftest import Lab
@@ -23,10 +24,30 @@ def drilled(lab: Lab, name: str, *options: str) -> Run:
     return run
 
 
+def must_pass(run: Run) -> None:
+    """The drill passed; or the machine kept it from a verdict `TRIES` times, which is a warning.
+
+    Whatever else a test asserts of the run (losses, findings) holds on a slow machine too.
+    """
+    if undecided(run):
+        why = "; ".join(run["reasons"])
+        warnings.warn(f"no verdict in {TRIES} runs, for the machine: {why}", stacklevel=2)
+    else:
+        assert run["conclusion"] == "pass", run["reasons"]
+
+
 def undecided(run: Run) -> bool:
-    """Whether nothing but the machine kept the run from a verdict."""
+    """Whether it was the machine that kept the run from a verdict.
+
+    Slow for one measure, it is slow for the others too: one reason that names it is enough, as
+    long as no run failed.
+    """
     runs = run.get("runs", [run])
     unsure = [one for one in runs if one["conclusion"] == "inconclusive"]
-    return bool(unsure) and all(
-        any(text in reason for text in MACHINE) for one in unsure for reason in one["reasons"]
+    return (
+        bool(unsure)
+        and all(one["conclusion"] != "fail" for one in runs)
+        and all(
+            any(text in reason for reason in one["reasons"] for text in MACHINE) for one in unsure
+        )
     )

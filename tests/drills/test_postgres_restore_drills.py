@@ -5,7 +5,7 @@ import pytest
 from cluster.clock import wait_for
 from postgres.restore_checks import STATED_LOSS, TO_THE_INSTANT
 from tests.conftest import Lab
-from tests.drills.judged import Run, drilled
+from tests.drills.judged import Run, drilled, must_pass
 
 # CI restores in tests/integration; with a drill around it each takes minutes.
 pytestmark = [pytest.mark.servers, pytest.mark.exhaustive]
@@ -25,14 +25,14 @@ def finding(run: Run, check: str) -> list[str]:
 
 def test_pitr(shared_lab: Lab) -> None:
     run = drilled(shared_lab, "pg-pitr")
-    assert run["conclusion"] == "pass", run["reasons"]
+    must_pass(run)
     assert finding(run, TO_THE_INSTANT) == ["valid", "valid"]
     assert all(stream["compared"]["lost"] for stream in run["streams"])  # those after the instant
 
 
 def test_dr_round_trip(shared_lab: Lab) -> None:
     run = drilled(shared_lab, "pg-dr-promote")
-    assert run["conclusion"] == "pass", run["reasons"]
+    must_pass(run)
     assert finding(run, STATED_LOSS) == ["valid"]
     assert finding(run, "split brain") == ["valid"]
     assert "nothing to change" in shared_lab.run("provision").stderr
@@ -42,16 +42,16 @@ def test_dr_round_trip(shared_lab: Lab) -> None:
 def test_pitr_at_ten_random_instants(shared_lab: Lab, seed: int) -> None:
     name = "pg-pitr-failover" if seed % 3 == 2 else "pg-pitr"
     run = drilled(shared_lab, name, "--seed", str(seed))
-    assert run["conclusion"] == "pass", run["reasons"]
+    must_pass(run)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_dr_round_trip_three_times_in_a_row(shared_lab: Lab, seed: int) -> None:
     run = drilled(shared_lab, "pg-dr-promote", "--seed", str(seed))
-    assert run["conclusion"] == "pass", run["reasons"]
+    must_pass(run)
     assert finding(run, STATED_LOSS) == ["valid"]
 
 
 def test_backup_corruption(shared_lab: Lab) -> None:
     run = drilled(shared_lab, "pg-backup-corruption")
-    assert run["conclusion"] == "pass", run["reasons"]
+    must_pass(run)

@@ -121,8 +121,13 @@ def test_isolated_secondary_is_down_to_its_peers_and_up_to_clients(context: Loca
                 lambda peer=peer: states(context, peer.name)[address] == DOWN,  # type: ignore[misc]
                 seconds=30,
             )
-        # It answers to us, and misses both of them; they have each other.
-        assert sorted(states(context, alone.name).values()) == [SECONDARY, DOWN, DOWN]
+        # It answers to us, and misses both of them, each side by a clock of its own.
+        wait_for(
+            f"{alone.name} missing both",
+            lambda: sorted(states(context, alone.name).values()) == [SECONDARY, DOWN, DOWN],
+            seconds=30,
+        )
+        # They have each other.
         assert DOWN not in {states(context, peers[0].name)[peer.node.address] for peer in peers}
     finally:
         context.target.rejoin("alone")

@@ -68,7 +68,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def integration(session: nox.Session) -> None:
     """Tests on real servers, and the drills."""
-    _pytest(session, "tests/integration", "tests/drills")
+    _pytest(session, "tests/integration", "tests/drills", "--durations=30")
 
 
 @nox.session

@@ -26,11 +26,22 @@ pytestmark = [pytest.mark.servers, pytest.mark.exhaustive]
 NETWORK = "127.103.0.0/16"
 SEED = 20261126
 INSTANTS, KILLS = 10, 8
+STORED = {"repository": {"type": "objects"}}
 
 
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    made = make_lab(NETWORK, "backups", mongo=MONGO, postgres=POSTGRES, redis={"members": 0})
+@pytest.fixture(scope="module", params=("folder", "objects"))
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Once with the repository in a folder, once in the lab's own S3."""
+    in_s3 = request.param == "objects"
+    mongo = {**MONGO, "backup": {**MONGO["backup"], **(STORED if in_s3 else {})}}
+    made = make_lab(
+        NETWORK,
+        "backups",
+        mongo=mongo,
+        postgres=POSTGRES,
+        redis={"members": 0},
+        objects={"members": int(in_s3)},
+    )
     try:
         made.run("provision")
         yield made

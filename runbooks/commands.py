@@ -21,7 +21,10 @@ END_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class OwnCommands:
-    """`program` begins every command, `selection` ends it; `asks` knows which take `--yes`."""
+    """`program` begins every command, `selection` ends it; `asks` knows which take `--yes`.
+
+    `selection` are options with a value each; one that the command names itself is left out.
+    """
 
     program: Sequence[str]
     selection: Sequence[str]
@@ -40,7 +43,7 @@ class OwnCommands:
     ) -> int:
         """Run it; its exit code. Raises UnreachableError where it takes longer than `seconds`."""
         yes = ["--yes"] if agreed and "--yes" not in words and self.asks(words) else []
-        argv = [*self.program, *words, *self.selection, *yes]
+        argv = [*self.program, *words, *unnamed(self.selection, words), *yes]
         with output.open("wb") as file, output.open("rb") as reader:
             output.chmod(0o600)
             child = subprocess.Popen(
@@ -66,6 +69,12 @@ class OwnCommands:
             return _created(pid) != created
 
         wait_for(f"the end of the command of before (pid {pid})", ended, seconds=seconds)
+
+
+def unnamed(options: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Of options with a value each, those that are not among the words: the last one would win."""
+    pairs = zip(options[::2], options[1::2], strict=True)
+    return [part for pair in pairs if pair[0] not in words for part in pair]
 
 
 class _Tail:

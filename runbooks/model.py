@@ -91,7 +91,7 @@ class Symptom(Model):
 
 
 class Front(Model):
-    """The front matter of a page."""
+    """The front matter of a page. `not_local`: why the local target cannot have the condition."""
 
     id: Id
     title: Annotated[str, StringConstraints(min_length=4, max_length=80)]
@@ -102,6 +102,7 @@ class Front(Model):
     arguments: dict[ArgumentName, Argument] = Field(default_factory=dict)
     symptoms: tuple[Symptom, ...] = ()
     hides: dict[Id, Scope] = Field(default_factory=dict)
+    not_local: Line | None = Field(default=None, alias="not local")
 
 
 class IfItFails(Model):

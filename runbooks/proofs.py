@@ -39,7 +39,7 @@ _PROOFS: TypeAdapter[dict[str, Proof]] = TypeAdapter(dict[str, Proof])
 
 @dataclass(frozen=True)
 class Standing:
-    """How a runbook stands: proved, changed (since it was), or not."""
+    """How a runbook stands: proved, changed (since it was), impossible (to prove here), or none."""
 
     state: str
     words: str
@@ -55,6 +55,8 @@ class Proofs:
     def of(self, runbook: Runbook) -> Standing:
         """How a runbook stands."""
         proof = self.each.get(runbook.id)
+        if runbook.front.not_local:
+            return Standing("impossible", f"not proved: {runbook.front.not_local}")
         if proof is None:
             return Standing("none", "not proved")
         if proof.digest != steps_digest(runbook):
@@ -71,7 +73,7 @@ def proofs() -> Proofs:
 
 def steps_digest(runbook: Runbook) -> str:
     """Of what a run depends on: front matter and steps; prose may be bettered."""
-    front = runbook.front.model_dump_json()
+    front = runbook.front.model_dump_json(exclude={"not_local"})
     steps = [each.step.model_dump_json() for each in runbook.steps]
     return sha256("\n".join([front, *steps]).encode()).hexdigest()[:16]
 

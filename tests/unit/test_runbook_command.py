@@ -28,7 +28,8 @@ def run(*words: str, code: int = 0) -> str:
 def test_the_list_says_of_each_whether_it_was_proved() -> None:
     rows = json.loads(run("runbook", "list", "--output", "json"))
     assert [row["id"] for row in rows] == list(catalogue())
-    assert {row["proof"] for row in rows} <= {"proved", "changed", "none"}
+    assert {row["proof"] for row in rows} <= {"proved", "changed", "none", "impossible"}
+    assert {row["id"] for row in rows if row["not_local"]} == {"clock-skew"}
     shown = run("runbook", "list")
     assert all(name in shown for name in catalogue())
 
@@ -122,6 +123,10 @@ def test_a_proof_is_of_the_page_as_it_was(tmp_path: Path) -> None:
     assert found.of(runbook).words == "proved 2026-11-26, 10 s"
     assert Proofs({runbook.id: found.each["other"]}).of(runbook).state == "changed"
     assert Proofs({}).of(runbook).words == "not proved"
+    skew = catalogue()["clock-skew"]
+    assert Proofs({}).of(skew).words.startswith("not proved: all servers of the local target share")
+    assert Proofs({skew.id: proof}).of(skew).state == "impossible"
+    assert not {name for name in proofs().each if catalogue()[name].front.not_local}
     assert set(proofs().each) <= set(catalogue())
 
 
@@ -146,3 +151,19 @@ def test_a_commands_output_goes_to_a_file_and_to_the_screen(tmp_path: Path) -> N
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
     assert spawned[0][1] > 0
     commands.await_end(*spawned[0], seconds=1)
+
+
+def test_an_option_that_a_page_gives_is_not_given_again(tmp_path: Path) -> None:
+    """click takes the last one: the file of add-shard would be passed over for the run's own."""
+    code = "import sys; print(sys.argv[1:])"
+    selection = ("--home", "h", "--topology", "old.yaml")
+    lines: list[str] = []
+    OwnCommands((sys.executable, "-c", code), selection, lambda _: False, SYSTEM_CLOCK).run(
+        ["provision", "--topology", "new.yaml"],
+        tmp_path / "out",
+        seconds=60,
+        agreed=True,
+        spawned=lambda _pid, _created: None,
+        line=lines.append,
+    )
+    assert lines == ["['provision', '--topology', 'new.yaml', '--home', 'h']"]

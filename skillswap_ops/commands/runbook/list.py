@@ -12,7 +12,8 @@ def list_runbooks(selection: Selection) -> None:
     """List every runbook: what it is for, how bad that is, and whether it was proved.
 
     Proved: a test made the condition on real servers, `doctor` named this runbook, and its run
-    left the cluster healthy. Needs no cluster.
+    left the cluster healthy. Of what no test can make on this machine, the reason is said. Needs
+    no cluster.
     """
     from runbooks.catalogue import catalogue
     from runbooks.proofs import proofs
@@ -29,6 +30,7 @@ def list_runbooks(selection: Selection) -> None:
                     "sla": one.front.sla,
                     "arguments": sorted(one.front.arguments),
                     "proof": proved.of(one).state,
+                    "not_local": one.front.not_local,
                     "seconds": proved.of(one).seconds,
                 }
                 for one in known.values()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from secrets import token_urlsafe
 from typing import cast
 
 from cluster.certificates import Authority
@@ -20,14 +21,15 @@ from cluster.errors import OpsError
 from cluster.inventory import Kind
 from cluster.local import processes
 from cluster.server import Server
+from manifests.services import releases
 from mongo.client import node_client
-from mongo.credentials import ADMIN, login
+from mongo.credentials import ADMIN, KEYFILE, login
 from postgres import guarantees, names, patroni, restore_state
 from postgres.client import superuser
 from postgres.faults.archive_outage import folder_repository, switch_wal
 from postgres.scopes import primary_scope
 from runbooks.facts.reading import look
-from runbooks.facts.records import Facts, MongoSet
+from runbooks.facts.records import MongoSet
 from runbooks.facts.records import Server as ServerFact
 from skillswap_ops.engines import all_servers
 from skillswap_ops.wiring import LocalContext
@@ -156,6 +158,7 @@ def _servers_seen(context: LocalContext, name: str) -> list[ServerFact]:
 
 @contextmanager
 def frozen_archiver(lab: Lab) -> Iterator[Hand]:
+    """The archiver is frozen."""
     context = lab.context
     frozen = servers(context, "archiver-1")
     context.target.freeze(frozen)
@@ -163,6 +166,52 @@ def frozen_archiver(lab: Lab) -> Iterator[Hand]:
         yield NOTHING
     finally:
         context.target.thaw(frozen)
+
+
+@contextmanager
+def strange_key(lab: Lab) -> Iterator[Hand]:
+    """A router was started with a key that is not the cluster's."""
+    context = lab.context
+    [router] = servers(context, "router-1")
+    path = context.layout.conf(router.node) / KEYFILE
+    context.target.stop(router)
+    path.write_text(token_urlsafe(48))  # its owner and mode stay
+    context.target.supervisor.start(router.name)  # target.start would write the right one
+    yield NOTHING
+
+
+@contextmanager
+def frozen_instance(lab: Lab) -> Iterator[Hand]:
+    """An instance of a service is frozen."""
+    context = lab.context
+    frozen = servers(context, "skills-2")
+    context.target.freeze(frozen)
+    try:
+        yield NOTHING
+    finally:
+        context.target.thaw(frozen)
+
+
+@contextmanager
+def killed_rollout(lab: Lab) -> Iterator[Hand]:
+    """A rollout is killed once its canary runs."""
+    path = lab.context.layout.releases
+    rollout = subprocess.Popen(
+        lab.command("services", "rollout", "skills", "--set", "limits.login_per_minute=28"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    canary = lab.context.layout.root / "nodes" / "skills-canary"
+    try:
+        wait_for(
+            "a rollout under way",
+            lambda: releases.load(path).change and canary.exists(),
+            seconds=60,
+            every=0.02,
+        )
+    finally:
+        _end(rollout)
+    yield NOTHING
 
 
 @contextmanager
@@ -197,10 +246,15 @@ def promoted_dr(lab: Lab) -> Iterator[Hand]:
 
 @contextmanager
 def paused_replay(lab: Lab) -> Iterator[Hand]:
+    """Somebody pauses the replay of the DR standby, and goes home."""
     context = lab.context
     with superuser(context, context.inventory.named("pgdr1")) as connection:
         connection.execute("SELECT pg_wal_replay_pause()")
-    yield NOTHING
+    try:
+        yield NOTHING
+    finally:
+        with superuser(context, context.inventory.named("pgdr1")) as connection:
+            connection.execute("SELECT pg_wal_replay_resume()")
 
 
 @contextmanager
@@ -360,9 +414,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def left_over(lab: Lab, seen: Facts) -> list[str]:
+def left_over(lab: Lab) -> list[str]:
     """Processes that stand still: a fault that nobody undid."""
-    del seen
     found = processes.owned(lab.context.layout.root)
     return [one.server for one in found if processes.still(one)]
 
@@ -390,17 +443,18 @@ ALL = (
     Condition("mongo-archive-behind", frozen_archiver),
     Condition("mongo-disk-filling", filling_disk, {"purge": False, "room": True}, root=True),
     Condition("router-lost", kill(lambda _: ["router-1"]), pairs=True),
+    Condition("router-unwell", strange_key),
     Condition("pg-primary-lost", paused_and_killed, {"paused": True}),
     Condition(
         "pg-split-brain",
         promoted_dr,
         {"which": True, "fence": True, "keep": True, "well": False, "reinit": True},
     ),
-    Condition("pg-replication-lag", paused_replay, {"cause": "paused", "well": True}),
+    Condition("pg-replication-lag", paused_replay, {"cause": "paused", "well": True}, pairs=True),
     Condition("pg-archive-failing", closed_archive, {"repository": True}),
     Condition("pg-etcd-quorum-lost", kill(lambda _: ["etcd-1", "etcd-2"]), pairs=True),
     Condition("edge-latency", exhausted_pool, {"cause": "idle", "end-idle": True, "over": True}),
-    Condition("certificate-rotation", old_certificate, {"passwords": False}),
+    Condition("certificate-rotation", old_certificate, {"passwords": False}, pairs=True),
     Condition("restore-proof-failed", old_proof),
     Condition("fault-left-behind", killed_drill),
     Condition(
@@ -417,4 +471,9 @@ ALL = (
         {"stopped": True, "restore": True, "right": True},
         settle=300,
     ),
+)
+# On a cluster with the services.
+OF_SERVICES = (
+    Condition("service-not-ready", frozen_instance),
+    Condition("service-rollout-stuck", killed_rollout),
 )

@@ -9,11 +9,7 @@ import os
 import shlex
 import signal
 import subprocess
-import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 from random import Random
@@ -23,59 +19,25 @@ import pytest
 import yaml
 
 from cluster.clock import wait_for
-from runbooks import proofs
 from runbooks.catalogue import catalogue
 from runbooks.facts.reading import look
-from runbooks.findings import Finding, findings
+from runbooks.findings import findings
 from runbooks.journal import Ended, load, runs
 from runbooks.model import Scope
-from skillswap_ops.runbooking import sla_seconds
 from tests.conftest import Lab
-from tests.drills.runbook_conditions import (
-    ALL,
-    Condition,
-    Hand,
-    leader,
-    left_over,
-    primary_of,
+from tests.drills.runbook_conditions import ALL, Condition, Hand
+from tests.drills.runbook_proving import (
+    NAMED_SECONDS,
+    RECORD,
+    Row,
+    doctor,
+    named_first,
+    prove,
+    safe_answers,
+    wait_until_healthy,
 )
-from tests.drills.runbook_ledger import Ledger
 
 pytestmark = pytest.mark.servers
-RECORD = Path(__file__).parents[2] / "runbooks" / proofs.FILE
-PROVE = "SKILLSWAP_OPS_PROVE"
-TABLE = "SKILLSWAP_OPS_PROOF_TABLE"
-NAMED_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one proof took, in seconds."""
-
-    runbook: str
-    named: float
-    took: float
-    promised: float
-    acked: int
-    lost: int
-
-    def __str__(self) -> str:
-        promised = f"{self.promised:.0f} s" if self.promised else "-"
-        return (
-            f"{self.runbook:<24} named after {self.named:5.1f} s, run {self.took:6.1f} s, "
-            f"SLA {promised:>6}, {self.acked} acks, {self.lost} lost"
-        )
-
-
-@pytest.fixture(scope="module")
-def table() -> Iterator[list[Row]]:
-    rows: list[Row] = []
-    yield rows
-    text = "\n".join(map(str, rows))
-    print(f"\n{text}")
-    if path := os.environ.get(TABLE):
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(f"{text}\n")
 
 
 def marked(condition: Condition) -> Any:
@@ -86,71 +48,11 @@ def marked(condition: Condition) -> Any:
     return pytest.param(condition, id=condition.runbook, marks=marks)
 
 
-def doctor(lab: Lab) -> tuple[Finding, ...]:
-    return findings(look(lab.context), catalogue().values())
-
-
-def wait_until_healthy(lab: Lab, seconds: float) -> None:
-    def sound() -> bool:
-        return not doctor(lab) and lab.run("status", code=None).returncode == 0
-
-    wait_for("a healthy cluster", sound, seconds=seconds, every=1)
-
-
 @pytest.mark.parametrize("condition", [marked(each) for each in ALL])
 def test_a_runbook_ends_its_condition(
     shared_lab: Lab, table: list[Row], tmp_path: Path, condition: Condition
 ) -> None:
-    wait_until_healthy(shared_lab, condition.settle)
-    answers = tmp_path / "answers.yaml"
-    answers.write_text(yaml.safe_dump({**_safe(condition.runbook), **condition.answers}))
-    made = cast("AbstractContextManager[Hand]", condition.make(shared_lab))
-    with Ledger(shared_lab.context) as ledger:
-        with made as hand:
-            began = time.monotonic()
-            finding = _named(shared_lab, condition.runbook)
-            named = time.monotonic() - began
-            hand()
-            words = shlex.split(finding.command)[1:]
-            ran = time.monotonic()
-            shared_lab.run(*words, "--answers", str(answers), seconds=900)
-            took = time.monotonic() - ran
-        wait_until_healthy(shared_lab, condition.settle)
-        acked, lost = ledger.judge()
-    assert not left_over(shared_lab, look(shared_lab.context, ["server"]))
-    runbook = catalogue()[condition.runbook]
-    promised = sla_seconds(shared_lab.context.topology.sla, runbook.front.sla) or 0.0
-    table.append(Row(condition.runbook, named, took, promised, acked, lost))
-    assert acked
-    assert lost == 0 or condition.runbook in MAY_LOSE
-    made_by = (condition.make.__doc__ or "nodes are killed").strip().splitlines()[0]
-    _record(condition.runbook, made_by, named, took, promised)
-
-
-# DR is asynchronous, and a restore goes back to an instant: what was written since is gone.
-MAY_LOSE = {"region-lost", "pg-failback", "change-half-done", "pg-pitr"}
-
-
-def _named(lab: Lab, runbook: str) -> Finding:
-    """The first finding, once it is this runbook; what was first until then is told."""
-    seen: list[str] = []
-
-    def first() -> Finding | None:
-        found = doctor(lab)
-        seen.append(", ".join(one.runbook for one in found) or "nothing")
-        return found[0] if found and found[0].runbook == runbook else None
-
-    try:
-        return wait_for(f"{runbook}, named first", first, seconds=NAMED_SECONDS, every=0.5)
-    except Exception:
-        print("doctor named, look after look:", list(dict.fromkeys(seen)))
-        raise
-
-
-def _safe(name: str) -> dict[str, object]:
-    """Yes to what is marked safe, as `--yes` says."""
-    steps = [each.step for each in catalogue()[name].steps]
-    return {step.id: True for step in steps if step.step == "do" and step.safe}
+    table.append(prove(shared_lab, condition, tmp_path))
 
 
 def test_nothing_is_found_on_a_healthy_cluster(shared_lab: Lab) -> None:
@@ -171,46 +73,6 @@ def test_nothing_is_found_on_a_healthy_cluster_in_two_hundred_looks(shared_lab: 
         seen = look(shared_lab.context)
         assert not seen.unread, number
         assert findings(seen, catalogue().values()) == (), number
-
-
-@pytest.mark.exhaustive
-def test_a_planned_switchover_moves_both_leads(
-    shared_lab: Lab, table: list[Row], tmp_path: Path
-) -> None:
-    """No condition, and so no finding: the page is for a day that somebody chose."""
-    wait_until_healthy(shared_lab, 120)
-    context, name = shared_lab.context, "planned-switchover"
-    before = (leader(context), primary_of(context, "shard-a"))
-    answers = tmp_path / "answers.yaml"
-    answers.write_text(
-        "time: true\nengine: postgres\nswitchover: true\nmongo-too: true\nstepdown: true\n"
-    )
-    with Ledger(context) as ledger:
-        began = time.monotonic()
-        shared_lab.run("runbook", "run", name, "--answers", str(answers), seconds=600)
-        took = time.monotonic() - began
-        after = (leader(context), primary_of(context, "shard-a"))
-        wait_until_healthy(shared_lab, 120)
-        acked, lost = ledger.judge()
-    assert all(one != other for one, other in zip(before, after, strict=True))
-    assert acked
-    assert not lost
-    table.append(Row(name, 0.0, took, 120.0, acked, lost))
-    _record(name, "both primaries are to move", 0.0, took, 120.0)
-
-
-def _record(name: str, condition: str, named: float, took: float, promised: float) -> None:
-    """Into the package's record of proofs, where that was asked for."""
-    if os.environ.get(PROVE):
-        proof = proofs.Proof(
-            on=datetime.now(UTC).date(),
-            condition=condition,
-            named_after=round(named, 1),
-            took=round(took, 1),
-            promised=promised,
-            digest=proofs.steps_digest(catalogue()[name]),
-        )
-        proofs.add(RECORD, name, proof)
 
 
 def _independent(first: Condition, second: Condition) -> bool:
@@ -258,12 +120,12 @@ def test_killed_after_each_step_a_run_goes_on_and_repeats_nothing(
 ) -> None:
     [condition] = [each for each in ALL if each.runbook == runbook]
     answers = tmp_path / "answers.yaml"
-    answers.write_text(yaml.safe_dump({**_safe(runbook), **condition.answers}))
+    answers.write_text(yaml.safe_dump({**safe_answers(runbook), **condition.answers}))
     for place in range(1, len(catalogue()[runbook].steps)):
         wait_until_healthy(shared_lab, condition.settle)
         made = cast("AbstractContextManager[Hand]", condition.make(shared_lab))
         with made:
-            words = shlex.split(_named(shared_lab, runbook).command)[1:]
+            words = shlex.split(named_first(shared_lab, runbook).command)[1:]
             _killed_after(shared_lab, [*words, "--answers", str(answers), "--anew"], place)
             shared_lab.run("runbook", "resume", "--answers", str(answers), seconds=600)
         run = runs(shared_lab.context.layout.root)[-1]

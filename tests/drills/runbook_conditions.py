@@ -79,8 +79,8 @@ def standby(context: LocalContext) -> str:
     return next(one.name for one in scope.members if one.name != leader(context))
 
 
-def kill(choose: Callable[[LocalContext], list[str]]) -> Callable[[Lab], object]:
-    """Nodes that are killed with all that runs on them."""
+def kill(what: str, choose: Callable[[LocalContext], list[str]]) -> Callable[[Lab], object]:
+    """Nodes that are killed with all that runs on them; `what` says which."""
 
     @contextmanager
     def make(lab: Lab) -> Iterator[Hand]:
@@ -88,6 +88,7 @@ def kill(choose: Callable[[LocalContext], list[str]]) -> Callable[[Lab], object]
         context.target.kill(servers(context, *choose(context)))
         yield NOTHING
 
+    make.__doc__ = f"{what} killed"
     return make
 
 
@@ -421,28 +422,42 @@ def left_over(lab: Lab) -> list[str]:
 
 
 ALL = (
-    Condition("server-down", kill(lambda _: ["redis-1"]), {"well": True}, quick=True, pairs=True),
+    Condition(
+        "server-down",
+        kill("Redis is", lambda _: ["redis-1"]),
+        {"well": True},
+        quick=True,
+        pairs=True,
+    ),
     Condition(
         "mongo-primary-lost",
-        kill(lambda one: [primary_of(one, "shard-a")]),
+        kill("a shard's primary is", lambda one: [primary_of(one, "shard-a")]),
         {"start": True},
         quick=True,
         pairs=True,
     ),
     Condition(
         "pg-sync-standby-lost",
-        kill(lambda one: [standby(one)]),
+        kill("the synchronous standby is", lambda one: [standby(one)]),
         {"start": True, "back": True},
         quick=True,
         pairs=True,
     ),
-    Condition("mongo-shard-offline", kill(lambda _: ["shard-b-1", "shard-b-2"]), pairs=True),
-    Condition("mongo-config-lost", kill(lambda _: ["config-1", "config-2"]), pairs=True),
+    Condition(
+        "mongo-shard-offline",
+        kill("two of a shard's three members are", lambda _: ["shard-b-1", "shard-b-2"]),
+        pairs=True,
+    ),
+    Condition(
+        "mongo-config-lost",
+        kill("two of three config servers are", lambda _: ["config-1", "config-2"]),
+        pairs=True,
+    ),
     Condition("mongo-member-corrupted", corrupt_member, {"disk": True, "resync": True}),
     Condition("mongo-replication-lag", locked_member, {"cause": "locked", "well": True}),
     Condition("mongo-archive-behind", frozen_archiver),
     Condition("mongo-disk-filling", filling_disk, {"purge": False, "room": True}, root=True),
-    Condition("router-lost", kill(lambda _: ["router-1"]), pairs=True),
+    Condition("router-lost", kill("a router is", lambda _: ["router-1"]), pairs=True),
     Condition("router-unwell", strange_key),
     Condition("pg-primary-lost", paused_and_killed, {"paused": True}),
     Condition(
@@ -452,7 +467,11 @@ ALL = (
     ),
     Condition("pg-replication-lag", paused_replay, {"cause": "paused", "well": True}, pairs=True),
     Condition("pg-archive-failing", closed_archive, {"repository": True}),
-    Condition("pg-etcd-quorum-lost", kill(lambda _: ["etcd-1", "etcd-2"]), pairs=True),
+    Condition(
+        "pg-etcd-quorum-lost",
+        kill("two of three etcd members are", lambda _: ["etcd-1", "etcd-2"]),
+        pairs=True,
+    ),
     Condition("edge-latency", exhausted_pool, {"cause": "idle", "end-idle": True, "over": True}),
     Condition("certificate-rotation", old_certificate, {"passwords": False}, pairs=True),
     Condition("restore-proof-failed", old_proof),

@@ -71,7 +71,7 @@ def prove(lab: Lab, condition: Condition, folder: Path) -> Row:
     assert acked
     assert lost == 0 or condition.runbook in MAY_LOSE
     row = Row(condition.runbook, named, took, promised, acked, lost)
-    record(row, (condition.make.__doc__ or "nodes are killed").strip().splitlines()[0])
+    record(row, (condition.make.__doc__ or "").strip().splitlines()[0])
     return row
 
 

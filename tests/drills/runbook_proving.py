@@ -48,7 +48,19 @@ class Row:
 
 
 def prove(lab: Lab, condition: Condition, folder: Path) -> Row:
-    """Prove a runbook; its answers are put into the folder."""
+    """Prove a runbook; its answers are put into the folder.
+
+    Where that fails the cluster is mended, so that the next proof says something of its own.
+    """
+    try:
+        return _prove(lab, condition, folder)
+    except Exception:
+        lab.run("drill", "heal", "--yes", code=None)
+        lab.run("provision", code=None)
+        raise
+
+
+def _prove(lab: Lab, condition: Condition, folder: Path) -> Row:
     wait_until_healthy(lab, condition.settle)
     answers = folder / "answers.yaml"
     answers.write_text(yaml.safe_dump({**safe_answers(condition.runbook), **condition.answers}))

@@ -29,8 +29,8 @@ from runbooks.facts.records import (
     Volume,
     field_kinds,
 )
-from runbooks.findings import Finding, findings
-from runbooks.model import Severity
+from runbooks.findings import Finding, findings, satisfied
+from runbooks.model import Do, FactCheck, Severity
 from skillswap_ops.main import cli
 from tests.unit.runbook_samples import (
     DR,
@@ -268,3 +268,18 @@ def test_any_facts_give_findings_in_order_with_a_cause_left(facts: list[Fact]) -
     assert bool(together) == any(alone)
     assert len({(one.runbook, one.arguments) for one in together}) == len(together)
     assert HEALTHY
+
+
+@pytest.mark.parametrize(("answering", "done"), [(1, False), (2, True)])
+def test_after_a_failover_the_old_primary_is_still_to_be_started(
+    answering: int,
+    done: bool,
+) -> None:
+    """Else nobody starts it, and its synchronous standby is waited for in vain."""
+    runbook = catalogue()["pg-primary-lost"]
+    start = runbook.step("start").step
+    assert isinstance(start, Do)
+    assert isinstance(start.done_when, FactCheck)
+    scope = replace(SCOPE, writable=1, total=2, answering=answering)
+    said, _ = satisfied(start.done_when, Facts((scope,)), runbook, {"scope": SCOPE.name})
+    assert said is done

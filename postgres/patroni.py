@@ -61,7 +61,10 @@ class Replication:
 
 @dataclass(frozen=True)
 class MemberState:
-    """A member by its own account (`/patroni`). `unlocked`: it sees that nobody leads."""
+    """A member by its own account (`/patroni`). `unlocked`: it sees that nobody leads.
+
+    `started` is when its postmaster was, in Patroni's words: another one has another.
+    """
 
     state: str
     role: str
@@ -74,6 +77,7 @@ class MemberState:
     sync_standby: bool
     pending_restart: bool
     dcs_last_seen: int
+    started: str = ""
 
     @property
     def running(self) -> bool:
@@ -130,6 +134,7 @@ def parse_state(text: Mapping[str, object]) -> MemberState:
         sync_standby=bool(text.get("sync_standby")),
         pending_restart=bool(text.get("pending_restart")),
         dcs_last_seen=_integer(text.get("dcs_last_seen")) or 0,
+        started=str(text.get("postmaster_start_time") or ""),
     )
 
 

@@ -7,16 +7,14 @@ from pymongo.errors import OperationFailure
 
 from cluster.context import Context
 from cluster.drill.contracts import Fault, Healer, Seen, UndoRecord
-from cluster.errors import OpsError
 from cluster.inventory import Node
 from cluster.target import Hit
 from mongo.client import node_client
 from mongo.credentials import ADMIN, login
 from mongo.faults.who import primary_of, servers_of
+from mongo.stepdown import step_down
 
 ALLOW_ELECTION = "allow election"
-STEP_DOWN_SECONDS = 60  # the server's default: so long the member stands for no election
-CATCH_UP_SECONDS = 10  # the server's default: so long it waits for a secondary to be level with it
 NOT_SECONDARY = 95  # a primary stands for no election: nothing to allow
 
 
@@ -39,18 +37,7 @@ class StepDown:
 
     def inject(self) -> Hit:
         """Step it down, and ask it. Raises OpsError where no secondary could take over."""
-        seconds = CATCH_UP_SECONDS + 5
-        user = login(self.context, ADMIN)
-        with node_client(self.node, user, seconds=seconds) as client:
-            client.admin.command(
-                "replSetStepDown",
-                STEP_DOWN_SECONDS,
-                secondaryCatchUpPeriodSecs=CATCH_UP_SECONDS,
-            )
-            at = self.context.clock.monotonic()
-            hello = client.admin.command("hello")
-        if hello["isWritablePrimary"]:
-            raise OpsError(f"{self.node.name} is primary still, or again")
+        at = step_down(self.context, self.node)
         return Hit(at, f"{self.node.name} stepped down: it says that it is no primary")
 
 

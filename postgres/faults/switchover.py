@@ -7,12 +7,12 @@ from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.drill.contracts import Fault, Healer, Seen, UndoRecord
 from cluster.target import Hit
-from postgres import names, patroni
+from postgres import patroni
 from postgres.faults import who
 from postgres.scopes import Scope, primary_scope
+from postgres.switchover import SETTLE_SECONDS, ask
 
 SETTLE_SWITCHOVER = "settle switchover"
-SETTLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,8 @@ class Switchover:
 
     def inject(self) -> Hit:
         """Ask for it. The time is that of asking: what the clients wait for begins there."""
-        password = names.password(self.context, names.REST_USER)
-        node = self.context.inventory.named(self.leader)
-        at = self.context.clock.monotonic()
-        return Hit(at, patroni.switchover(node, password).strip())
+        at, words = ask(self.context, self.context.inventory.named(self.leader))
+        return Hit(at, words)
 
 
 def switchover(context: Context, scope: Scope, seen: Seen, _random: Random) -> Fault:

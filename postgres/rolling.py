@@ -1,6 +1,7 @@
 """PostgreSQL's parts of a rolling restart: etcd, the scopes with their pools, the proxies."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cluster.clock import wait_for
@@ -77,12 +78,21 @@ class ScopeGroup:
         node = self.context.inventory.named(move.member)
         # The pool first: without its PostgreSQL it would end its clients' waiting with errors.
         _restart(self.context, servers.pgbouncer(self.context, self.scope, node))
-        _restart(self.context, servers.patroni(self.context, self.scope, node))
+        server = servers.patroni(self.context, self.scope, node)
+        self.context.target.stop(server)
+        self._wake()
+        self.context.target.start(server)
         switchover.await_whole(self.context, self.scope)
 
     def observer(self) -> Observer | None:
         """Watches who takes the writes."""
         return None if self.follows else ScopeObserver(self.context, self.scope)
+
+    def _wake(self) -> None:
+        """Commits wait for a standby that is gone until its primary's Patroni has looked again."""
+        with suppress(UnreachableError):
+            leader = patroni.leader_of(self.scope)
+            patroni.wake(leader, names.password(self.context, names.REST_USER))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from cluster.inventory import Node
 
+AUDIT = "audit.log"
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -80,6 +82,11 @@ class Layout:
     def topology(self) -> Path:
         """The topology that was last provisioned."""
         return self.root / "topology.yaml"
+
+    @property
+    def audit(self) -> Path:
+        """The book of changing commands."""
+        return self.root / AUDIT
 
     @property
     def lock(self) -> Path:

@@ -30,6 +30,7 @@ COMMANDS = {
     "mongo": ("mongo", "MongoDB on an ordinary day: step down, copy a member anew."),
     "pg": ("pg", "PostgreSQL on an ordinary day: switch over, copy a member anew."),
     "restart": ("restart", "Restart the servers one at a time, in the right order."),
+    "audit": ("audit", "Who changed what, and when: show the book, verify its chain."),
     "stop": ("stop", "Stop every server cleanly; data stays, `provision` starts it again."),
     "destroy": ("destroy", "Stop and remove the cluster, with its data and its backups."),
     "lint": ("lint", "Say what would break the SLA, before anything is deployed."),
@@ -91,8 +92,12 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; every foreseeable error is one or two lines and an exit code."""
+    from skillswap_ops.auditing import Trail, recorded
+
+    trail = Trail(sys.argv[1:])
     try:
-        cli.main(standalone_mode=False)
+        with recorded(trail):
+            cli.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -159,7 +159,7 @@ class MongoBackups:
 @contextmanager
 def _alone(context: Context, command: str) -> Iterator[None]:
     """One at a time: what a backup that was killed has left is known from what one is at."""
-    with exclusive(context.layout.root / LOCK, command):
+    with exclusive(context.layout.root / LOCK, command, untold=True):
         yield
 
 

@@ -58,11 +58,13 @@ def expire(selection: Selection, *, engines: tuple[str, ...]) -> None:
     Examples:
       skillswap-ops backup expire
     """
+    from cluster.lock import changes
     from skillswap_ops.backups import chosen, on_each, raise_failed
     from skillswap_ops.wiring import context_of
 
     wanted = chosen(engines)
     context = context_of(selection, must_exist=True)
+    changes(context.layout.root, "backup expire")
     gone, failed = on_each(
         wanted, lambda engine: [(engine.name, label) for label in engine.expire(context)]
     )
@@ -88,10 +90,12 @@ def mark(selection: Selection, *, name: str) -> None:
       skillswap-ops backup mark before-migration-12
     """
     from cluster.backup.contracts import CanMark
+    from cluster.lock import changes
     from skillswap_ops.backups import ENGINES
     from skillswap_ops.wiring import context_of
 
     context = context_of(selection, must_exist=True)
+    changes(context.layout.root, "backup mark")
     for engine in ENGINES:
         if isinstance(engine, CanMark):
             target = engine.mark(context, name)

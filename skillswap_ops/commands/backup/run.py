@@ -30,12 +30,14 @@ def run(selection: Selection, *, engines: tuple[str, ...], kind: str) -> None:
       skillswap-ops backup run postgres
     """
     from cluster.backup.contracts import BackupKind
+    from cluster.lock import changes
     from skillswap_ops.backups import chosen, on_each, raise_failed
     from skillswap_ops.commands.backup.list import print_backups
     from skillswap_ops.wiring import context_of
 
     wanted = chosen(engines)
     context = context_of(selection, must_exist=True)
+    changes(context.layout.root, "backup run")
     made, failed = on_each(
         wanted, lambda engine: engine.run(context, BackupKind(kind), console.say)
     )

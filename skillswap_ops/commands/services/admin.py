@@ -34,6 +34,7 @@ def grant(selection: Selection, *, email: str, reason: str, yes: bool) -> None:
       skillswap-ops services admin grant ada@example.org
       skillswap-ops services admin grant ada@example.org --reason "first one" --yes
     """
+    from cluster.lock import changes
     from skillswap_ops.administrators import make_administrator
     from skillswap_ops.wiring import local_context
 
@@ -43,6 +44,7 @@ def grant(selection: Selection, *, email: str, reason: str, yes: bool) -> None:
         "anybody's roles and ban anybody.",
         yes=yes,
     )
+    changes(context.layout.root, "services admin grant")
     made = make_administrator(context, email, reason)
     if selection.json:
         console.print_json(made)

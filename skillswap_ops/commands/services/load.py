@@ -72,7 +72,8 @@ def load(
     console.say(f"{rate:g} journeys a second for {seconds:g} s (seed {wanted.seed})")
     folder = context.layout.root / "loads"
     folder.mkdir(mode=0o700, exist_ok=True)
-    with exclusive(folder / "lock", "services load"), _shown(seconds) as on_course:
+    lock = exclusive(folder / "lock", "services load", root=context.layout.root)
+    with lock, _shown(seconds) as on_course:
         found = drive(context, folder, wanted, on_course)
     if selection.json:
         console.print_json(_record(found))

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     OBJECTS = "object store"
     WEB = "service proxy"  # these two are deployed, and so in no topology: manifests/services
     SERVICE = "service instance"
+    MONITORING = "monitoring"  # as are these, once `monitor up` was called
 
 
 # Third octet by kind; shards take 1..40 (one each), so that a set's members stand together.
@@ -41,6 +42,7 @@ BLOCKS: Mapping[Kind, int] = {
     Kind.HAPROXY: 62,
     Kind.REDIS: 70,
     Kind.OBJECTS: 71,
+    Kind.MONITORING: 78,
     Kind.WEB: 79,
     Kind.SERVICE: 80,  # and up: one block a service
 }

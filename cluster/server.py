@@ -39,8 +39,9 @@ class Server:
     """One program of one node. `name` is unique in the cluster and is what `logs NAME` takes.
 
     `folders` are made (mode 0700) below the node's folder before the start, `volumes` mounted.
-    `env` never holds a password. `stop_seconds` is how long a clean stop may take before it is
-    killed. `needs` names the steps that must be done before the first start.
+    `env` never holds a password. `as_operator`: it needs the cluster's own secrets, and runs as who
+    supervises it and not as the servers' user. `stop_seconds` is how long a clean stop may take
+    before it is killed. `needs` names the steps that must be done before the first start.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Server:
     stop_seconds: int = 30
     needs: tuple[str, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    as_operator: bool = False
 
     @property
     def start_step(self) -> str:

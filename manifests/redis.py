@@ -1,11 +1,16 @@
 """Redis, which carries chat between service instances: its server, its readiness, its status."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import redis
 
 from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.endpoint import MASK, Endpoint
+from cluster.errors import UnreachableError
 from cluster.inventory import Kind, Node
+from cluster.metrics import Reader, Reading
 from cluster.plan import Finding, Step, done, todo
 from cluster.render import render
 from cluster.server import ConfigFile, Server
@@ -43,6 +48,28 @@ def endpoints(context: Context, *, reveal: bool) -> tuple[Endpoint, ...]:
         Endpoint("redis", "chat fan-out", f"redis://{APPLICATION}:{password}@{node.at(PORT)}/0")
         for node in context.inventory.of(Kind.REDIS)
     )
+
+
+def readers(context: Context) -> tuple[Reader, ...]:
+    """Each Redis node, for monitoring: whether it answers."""
+    return tuple(_Pinged(context, node) for node in context.inventory.of(Kind.REDIS))
+
+
+@dataclass(frozen=True)
+class _Pinged:
+    context: Context
+    node: Node
+
+    def read(self) -> Sequence[Reading]:
+        """Ping it. Raises UnreachableError."""
+        try:
+            _client(self.context, self.node).ping()
+        except redis.RedisError as error:
+            raise UnreachableError(f"{self.node.name} does not answer: {error}") from error
+        return ()
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def _server(context: Context, node: Node) -> Server:

@@ -16,6 +16,7 @@ from cluster.plan import Step
 from cluster.server import Server
 from cluster.status import NodeStatus
 from manifests import objects, redis
+from manifests.monitoring import local as monitoring
 from manifests.services import edge, instances, places, releases
 from manifests.services import status as services
 from skillswap_ops.service_stores import stores
@@ -27,12 +28,13 @@ def all_servers(context: Context) -> tuple[Server, ...]:
 
 
 def data_servers(context: Context) -> tuple[Server, ...]:
-    """Every server of the topology."""
+    """Every server of the topology, and of the monitoring where that is up."""
     return (
         *mongo.servers.servers(context),
         *postgres.servers.servers(context),
         *redis.servers(context),
         *objects.servers(context),
+        *(monitoring.servers(context) if monitoring.is_up(context) else ()),
     )
 
 
@@ -84,6 +86,7 @@ def status_readers() -> tuple[Callable[[Context], tuple[NodeStatus, ...]], ...]:
         redis.status,
         objects.status,
         services.status,
+        monitoring.status,
     )
 
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "dr": ("dr", "The DR region: how far behind it is, promote it, fail back."),
     "doctor": ("doctor", "Say what is wrong, with evidence, and which runbook applies."),
     "runbook": ("runbook", "Procedures for the bad day: read one, or be led through it."),
+    "monitor": ("monitor", "Prometheus exporter, alert rules with runbooks, dashboards."),
     "mongo": ("mongo", "MongoDB on an ordinary day: step down, copy a member anew."),
     "pg": ("pg", "PostgreSQL on an ordinary day: switch over, copy a member anew."),
     "restart": ("restart", "Restart the servers one at a time, in the right order."),

@@ -24,6 +24,7 @@ ENGINES = {
     Kind.OBJECTS: "Object store",
     Kind.WEB: "Services",
     Kind.SERVICE: "Services",
+    Kind.MONITORING: "Monitoring",
 }
 
 

@@ -77,7 +77,7 @@ class Programs:
             folder=_escape(str(folder)),
             log=_escape(str(log)),
             log_bytes=LOG_BYTES,
-            user=self.user,
+            user=None if server.as_operator else self.user,
         )
 
 

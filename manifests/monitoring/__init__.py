@@ -1,0 +1,1 @@
+"""Monitoring: alert rules, dashboards, and the local Prometheus."""

@@ -1,0 +1,1 @@
+"""The exporter: what is asked of a running cluster, for Prometheus."""

@@ -1,0 +1,201 @@
+"""Looks at every node at once, with a deadline, and gives Prometheus what was seen.
+
+A node that does not answer costs nothing: its question stays with the thread that waits for it, is
+not asked again before that has ended, and all others are answered for.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+import mongo.metrics
+import postgres.metrics
+from cluster.context import Context
+from cluster.metrics import METRICS, NODE, PREFIX, Reader, Reading, Type, values
+from manifests import redis
+from skillswap_ops.monitoring import records
+
+DEADLINE = 2.5  # seconds; a scrape of Prometheus's own gives up after 10
+RECORDS_SECONDS = 60.0  # between two looks at what is written down
+Answer = tuple[float, Sequence[Reading]]  # seconds, and what was said
+
+
+def all_readers(context: Context) -> tuple[Reader, ...]:
+    """Every node of the topology."""
+    return (
+        *mongo.metrics.readers(context),
+        *postgres.metrics.readers(context),
+        *redis.readers(context),
+    )
+
+
+class Looker:
+    """Asks all readers at once. One look at a time."""
+
+    def __init__(self, readers: Sequence[Reader], deadline: float = DEADLINE) -> None:
+        self._readers, self._deadline = readers, deadline
+        self._pool = ThreadPoolExecutor(max(1, len(readers)), thread_name_prefix="read")
+        self._asked: list[Future[Answer] | None] = [None] * len(readers)
+        self._lock = threading.Lock()
+
+    def look(self) -> list[Reading]:
+        """What they say now, and for each whether it said anything."""
+        began = time.monotonic()
+        with self._lock:
+            # One that has not answered the last question yet is not asked another.
+            late = [asked is not None and not asked.done() for asked in self._asked]
+            for number, reader in enumerate(self._readers):
+                if not late[number]:
+                    self._asked[number] = self._pool.submit(_read, reader)
+            fresh = [one for one, old in zip(self._asked, late, strict=True) if one and not old]
+            wait(fresh, self._deadline)
+            found: list[Reading] = []
+            for reader, asked, old in zip(self._readers, self._asked, late, strict=True):
+                found += _of_node(reader, None if old else asked)
+            slow = sum(one is not None and not one.done() for one in self._asked)
+        return [
+            *found,
+            Reading("exporter_late_readers", slow),
+            Reading("exporter_read_seconds", time.monotonic() - began),
+        ]
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for reader in self._readers:
+            reader.close()
+
+
+def _read(reader: Reader) -> Answer:
+    began = time.monotonic()
+    readings = reader.read()
+    return time.monotonic() - began, readings
+
+
+def _of_node(reader: Reader, asked: "Future[Answer] | None") -> list[Reading]:
+    node = reader.node
+    labels = dict(
+        zip(NODE, (node.name, node.kind, node.group, node.region, node.zone), strict=True)
+    )
+    try:
+        if asked is None or not asked.done():
+            return [Reading("node_up", 0, labels)]
+        seconds, readings = asked.result()
+    except Exception:  # noqa: BLE001 - one node, or our own defect, must not hide all the others
+        return [Reading("node_up", 0, labels)]
+    return [
+        Reading("node_up", 1, labels),
+        Reading("node_answer_seconds", seconds, labels),
+        *readings,
+    ]
+
+
+class Unprotected:
+    """Adds up the time that commits waited for no standby, though one is wanted."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._sums: dict[str, float] = {}
+        self._since: dict[str, float] = {}
+
+    def add(self, readings: Sequence[Reading]) -> list[Reading]:
+        """The sums with this look. Between two looks it was as at both: else as at the first."""
+        now = self._monotonic()
+        primaries = values(readings, "postgres_primaries")
+        standbys = values(readings, "postgres_synchronous_standbys")
+        for (scope,), wanted in values(readings, "postgres_synchronous_wanted").items():
+            since = self._since.pop(scope, now)
+            self._sums[scope] = self._sums.get(scope, 0.0) + now - since
+            if wanted and primaries[scope,] and not standbys[scope,]:
+                self._since[scope] = now
+        return [
+            Reading("postgres_unprotected_seconds", seconds, {"scope": scope})
+            for scope, seconds in self._sums.items()
+        ]
+
+
+class Exporter(Collector):
+    """What Prometheus scrapes."""
+
+    def __init__(self, context: Context, readers: Sequence[Reader] | None = None) -> None:
+        self._context = context
+        self._looker = Looker(all_readers(context) if readers is None else readers)
+        self._unprotected = Unprotected()
+        self._records: tuple[float, Sequence[Reading]] | None = None
+        self._over = threading.Event()
+        self._keeper = threading.Thread(target=self._keep_records, name="records", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read what is written down, again and again."""
+        self._keeper.start()
+
+    def close(self) -> None:
+        """End."""
+        self._over.set()
+        self._looker.close()
+
+    def readings(self) -> list[Reading]:
+        """One look at everything."""
+        seen = self._looker.look()
+        seen += mongo.metrics.of_sets(self._context, seen)
+        seen += postgres.metrics.of_scopes(self._context, seen)
+        seen += self._unprotected.add(seen)
+        seen += _storage(self._context)
+        if self._records:
+            at, kept = self._records
+            age = Reading("records_age_seconds", time.monotonic() - at)
+            seen += [age, *kept]
+        return seen
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """For prometheus_client."""
+        return families(self.readings())
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Nothing: else registering would look at the cluster."""
+        return []
+
+    def _keep_records(self) -> None:
+        while not self._over.is_set():
+            self._records = (time.monotonic(), records.read(self._context))
+            self._over.wait(RECORDS_SECONDS)
+
+
+def families(
+    readings: Iterable[Reading],
+) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+    """Readings as prometheus_client has them, in the catalogue's order; each series once."""
+    seen = list(readings)
+    for metric in METRICS:
+        series = values(seen, metric.name)
+        if not series:
+            continue
+        make = CounterMetricFamily if metric.type is Type.COUNTER else GaugeMetricFamily
+        family = make(PREFIX + metric.name, metric.help, labels=metric.labels)
+        for labels, value in series.items():
+            family.add_metric(labels, value)
+        yield family
+
+
+def _storage(context: Context) -> list[Reading]:
+    """The volumes of the nodes' data, where this machine has them."""
+    found = []
+    for node in context.inventory.nodes:
+        for volume, folder in (
+            ("data", context.layout.data(node)),
+            ("wal", context.layout.wal(node)),
+        ):
+            try:
+                there = os.statvfs(folder)
+            except OSError:
+                continue
+            labels = {"node": node.name, "volume": volume}
+            free, size = there.f_bavail * there.f_frsize, there.f_blocks * there.f_frsize
+            found.append(Reading("node_storage_free_bytes", free, labels))
+            found.append(Reading("node_storage_size_bytes", size, labels))
+    return found

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from cluster.clock import wait_for
 from cluster.context import Context
@@ -128,4 +130,5 @@ def _client(context: Context, node: Node) -> "redis.Redis":
         password=context.secrets.get(APPLICATION_SECRET).get_secret_value(),
         socket_timeout=ANSWER_SECONDS,
         socket_connect_timeout=ANSWER_SECONDS,
+        retry=Retry(NoBackoff(), 0),  # by default it tries for seconds where nothing listens
     )

@@ -46,6 +46,7 @@ def render(topology: Topology) -> str:
         shards=len(topology.mongo.shards),
         slot_bytes=slot_bytes(topology.postgres.wal_volume),
         backup_days=BACKUP_DAYS,
+        mongo_backups=topology.mongo.backup.enabled,
         seconds=lambda number: f"{round(number)}s",
     )
 

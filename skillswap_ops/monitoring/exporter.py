@@ -1,7 +1,7 @@
 """Looks at every node at once, with a deadline, and gives Prometheus what was seen.
 
-A node that does not answer costs nothing: its question stays with the thread that waits for it, is
-not asked again before that has ended, and all others are answered for.
+A node that does not answer holds the others up once at most: its question stays with the thread
+that waits for it; it is not asked again before that has ended, and then is hardly waited for.
 """
 
 import os
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -16,13 +17,14 @@ from prometheus_client.registry import Collector
 import mongo.metrics
 import postgres.metrics
 from cluster.context import Context
+from cluster.inventory import Node
 from cluster.metrics import METRICS, NODE, PREFIX, Reader, Reading, Type, values
 from manifests import redis
 from skillswap_ops.monitoring import records
 
 DEADLINE = 2.5  # seconds; a scrape of Prometheus's own gives up after 10
 RECORDS_SECONDS = 60.0  # between two looks at what is written down
-Answer = tuple[float, Sequence[Reading]]  # seconds, and what was said
+SLOW_SECONDS = 0.2  # so long one is waited for whose last question was not answered
 
 
 def all_readers(context: Context) -> tuple[Reader, ...]:
@@ -34,64 +36,86 @@ def all_readers(context: Context) -> tuple[Reader, ...]:
     )
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a node said after so many seconds; no readings: nothing, or an error."""
+
+    seconds: float
+    readings: Sequence[Reading] | None
+
+
+@dataclass(eq=False)
+class _Asked:
+    """A reader, and its last question. `slow`: that was not answered, and took its time."""
+
+    reader: Reader
+    question: "Future[Answer] | None" = None
+    slow: bool = False
+
+    @property
+    def free(self) -> bool:
+        """Whether it may be asked: an answer to an older question would be old news."""
+        return self.question is None or self.question.done()
+
+
 class Looker:
     """Asks all readers at once. One look at a time."""
 
     def __init__(self, readers: Sequence[Reader], deadline: float = DEADLINE) -> None:
-        self._readers, self._deadline = readers, deadline
+        self._all = [_Asked(reader) for reader in readers]
+        self._deadline = deadline
         self._pool = ThreadPoolExecutor(max(1, len(readers)), thread_name_prefix="read")
-        self._asked: list[Future[Answer] | None] = [None] * len(readers)
         self._lock = threading.Lock()
 
     def look(self) -> list[Reading]:
         """What they say now, and for each whether it said anything."""
         began = time.monotonic()
         with self._lock:
-            # One that has not answered the last question yet is not asked another.
-            late = [asked is not None and not asked.done() for asked in self._asked]
-            for number, reader in enumerate(self._readers):
-                if not late[number]:
-                    self._asked[number] = self._pool.submit(_read, reader)
-            fresh = [one for one, old in zip(self._asked, late, strict=True) if one and not old]
-            wait(fresh, self._deadline)
+            fresh = [one for one in self._all if one.free]
+            for one in fresh:
+                one.question = self._pool.submit(_read, one.reader)
+            wait([one.question for one in fresh if one.question and not one.slow], self._deadline)
+            wait([one.question for one in fresh if one.question and one.slow], SLOW_SECONDS)
             found: list[Reading] = []
-            for reader, asked, old in zip(self._readers, self._asked, late, strict=True):
-                found += _of_node(reader, None if old else asked)
-            slow = sum(one is not None and not one.done() for one in self._asked)
+            for one in self._all:
+                done = one.question if one in fresh and one.free else None
+                answer = done.result() if done else None
+                one.slow = answer is None or (
+                    answer.readings is None and answer.seconds > SLOW_SECONDS
+                )
+                found += _of_node(one.reader.node, answer)
+            late = sum(not one.free for one in self._all)
         return [
             *found,
-            Reading("exporter_late_readers", slow),
+            Reading("exporter_late_readers", late),
             Reading("exporter_read_seconds", time.monotonic() - began),
         ]
 
     def close(self) -> None:
         """Let go of all connections."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for reader in self._readers:
-            reader.close()
+        for one in self._all:
+            one.reader.close()
 
 
 def _read(reader: Reader) -> Answer:
     began = time.monotonic()
-    readings = reader.read()
-    return time.monotonic() - began, readings
-
-
-def _of_node(reader: Reader, asked: "Future[Answer] | None") -> list[Reading]:
-    node = reader.node
-    labels = dict(
-        zip(NODE, (node.name, node.kind, node.group, node.region, node.zone), strict=True)
-    )
     try:
-        if asked is None or not asked.done():
-            return [Reading("node_up", 0, labels)]
-        seconds, readings = asked.result()
+        readings: Sequence[Reading] | None = reader.read()
     except Exception:  # noqa: BLE001 - one node, or our own defect, must not hide all the others
+        readings = None
+    return Answer(time.monotonic() - began, readings)
+
+
+def _of_node(node: Node, answer: Answer | None) -> list[Reading]:
+    words = (node.name, node.kind.value, node.group, node.region, node.zone)
+    labels = dict(zip(NODE, words, strict=True))
+    if answer is None or answer.readings is None:
         return [Reading("node_up", 0, labels)]
     return [
         Reading("node_up", 1, labels),
-        Reading("node_answer_seconds", seconds, labels),
-        *readings,
+        Reading("node_answer_seconds", answer.seconds, labels),
+        *answer.readings,
     ]
 
 

@@ -108,6 +108,34 @@ def test_one_that_hangs_costs_one_deadline_once_and_no_answer_of_another() -> No
         looker.close()
 
 
+def test_one_that_fails_slowly_is_hardly_waited_for_again_and_its_return_is_seen() -> None:
+    """As a frozen server does, at which each question ends with the driver's own deadline."""
+    ill = [True]
+
+    def fail() -> Sequence[Reading]:
+        if ill:
+            time.sleep(0.6)
+            raise UnreachableError("no answer")
+        return ()
+
+    looker = Looker([FakeReader(node("shard-a-1"), fail), FakeReader(node("shard-a-2"))])
+    try:
+        looks = []
+        for _ in range(4):
+            began = time.monotonic()
+            assert up(looker.look()) == {"shard-a-1": 0, "shard-a-2": 1}
+            looks.append(time.monotonic() - began)
+            time.sleep(0.6)
+        assert looks[0] > 0.55
+        assert max(looks[1:]) < 0.5, looks
+        ill.clear()
+        deadline = time.monotonic() + 10
+        while up(looker.look())["shard-a-1"] == 0:
+            assert time.monotonic() < deadline
+    finally:
+        looker.close()
+
+
 # MongoDB
 
 OLD, NEW = Timestamp(1000, 1), Timestamp(4600, 1)

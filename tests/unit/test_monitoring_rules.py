@@ -83,6 +83,8 @@ HEALTHY: Series = {
     "skillswap_service_change_open": 0,
     'skillswap_backup_age_seconds{engine="mongo"}': 3600,
     'skillswap_backups{engine="mongo"}': 3,
+    'skillswap_backups{engine="postgres"}': 3,
+    "skillswap_records_age_seconds": 30,
     'skillswap_drill_verdict{drill="backup-proof",verdict="fail"}': 0,
     'skillswap_drill_overdue{drill="backup-proof"}': 0,
     "skillswap_drill_faults_open": 0,
@@ -107,6 +109,7 @@ CASES = (
     Case("ServerDown", [down("haproxy-1", "haproxy", "haproxy")],
          {"node": "haproxy-1", "kind": "haproxy", "group": "haproxy", "zone": "a"}),
     Case("MonitoringBlind", [('up{job="skillswap-ops"}', 1, 0)], {"job": "skillswap-ops"}),
+    Case("MonitoringBlind", [("skillswap_records_age_seconds", 30, 601)], {}),
     Case("MongoNoPrimary", [('skillswap_mongo_primaries{set="shard-a"}', 1, 0),
                             ('skillswap_mongo_members_serving{set="shard-a"}', 3, 2)],
          {"set": "shard-a"}),
@@ -261,6 +264,17 @@ def test_a_healthy_cluster_is_silent(tmp_path: Path) -> None:
     silence = [count({}, 600 * look, 0) for look in (0, 1, 10, looks)]
     test = {"interval": "600s", "input_series": inputs, "promql_expr_test": silence}
     ended = promtest(tmp_path, [test], 600)
+    assert ended.returncode == 0, ended.stderr + ended.stdout
+
+
+@needs_promtool
+@pytest.mark.parametrize("engine", ["mongo", "postgres"])
+def test_backups_of_which_nothing_is_known(tmp_path: Path, engine: str) -> None:
+    known = {name: value for name, value in HEALTHY.items() if f'engine="{engine}"' not in name}
+    inputs = [{"series": name, "values": f"{value}x20"} for name, value in known.items()]
+    fires = [count({"alertname": "BackupTooOld", "engine": engine}, 600, 1), count({}, 600, 1)]
+    test = {"interval": "60s", "input_series": inputs, "promql_expr_test": fires}
+    ended = promtest(tmp_path, [test], 60)
     assert ended.returncode == 0, ended.stderr + ended.stdout
 
 

@@ -63,13 +63,15 @@ class Scripted:
 
 
 def test_watching_sees_what_happens_meanwhile_and_closes() -> None:
-    observer = Scripted(*["a"] * 6, "", None, "", *["b"] * 4)
+    observer = Scripted(*["a"] * 6, "", None, "", *["a"] * 6, *["b"] * 4)
     with watching(observer) as leading:
         deadline = time.monotonic() + 10
         while len(observer.left) > 1:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-    [gap] = leading.seen()
-    assert (gap.before, gap.after) == ("a", "b")
-    assert 0.15 < gap.at_most < 5
+    pause, change = leading.seen()
+    assert (pause.before, pause.after) == ("a", "a")
+    assert (change.before, change.after) == ("a", "b")
+    assert 0.15 < pause.at_most < 5
+    assert change.at_most < 5
     assert observer.closed

@@ -13,6 +13,7 @@ import yaml
 
 from cluster.metrics import METRICS
 from manifests.monitoring import dashboards, rules
+from runbooks.catalogue import catalogue
 from tests.unit.topology_samples import topology
 
 PROMTOOL = shutil.which("promtool")
@@ -348,3 +349,15 @@ def test_dashboards_fill_their_rows_and_have_no_two_panels_in_one_place() -> Non
             taken |= cells
         rows = {y for _, y in taken}
         assert all(sum(y == row for _, y in taken) == dashboards.WIDTH for row in rows), dashboard
+
+
+def test_every_alert_is_answered_by_a_runbook_that_names_it() -> None:
+    pages = catalogue()
+    for alert in ALERTS.values():
+        assert alert.runbook in pages, alert.name
+    named = {name: page for page, book in pages.items() for name in book.front.alerts}
+    assert {name: ALERTS[name].runbook for name in named if name in ALERTS} == {
+        name: page for name, page in named.items() if name in ALERTS
+    }
+    # What no metric tells; `doctor` does.
+    assert set(named) - set(ALERTS) <= {"ClockSkew", "MongoMemberCorrupted"}

@@ -8,8 +8,7 @@ from cluster.context import Context
 from cluster.drill.contracts import Observer
 from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Node
-from cluster.rolling import Group, HandOver, Move
-from cluster.server import Server
+from cluster.rolling import Group, HandOver, Move, restart_server
 from cluster.status import Health
 from mongo import members, nodes, servers, spare, upkeep
 from mongo.backup import archive
@@ -71,7 +70,9 @@ class SetGroup:
         if isinstance(move, HandOver):
             upkeep.hand_over(self.context, self.replica_set)
             return
-        _restart(self.context, servers.member(self.context, self.replica_set, self._node(move)))
+        restart_server(
+            self.context.target, servers.member(self.context, self.replica_set, self._node(move))
+        )
         upkeep.await_whole(self.context, self.replica_set)
 
     def observer(self) -> Observer:
@@ -112,7 +113,7 @@ class RouterGroup:
     def make(self, move: Move) -> None:
         """Restart it."""
         node = self.context.inventory.named(move.member)
-        _restart(self.context, servers.router(self.context, node))
+        restart_server(self.context.target, servers.router(self.context, node))
         wait_for(
             f"{node.name}'s answer",
             lambda: self._serves(node),
@@ -158,8 +159,9 @@ class ArchiverGroup:
 
     def make(self, move: Move) -> None:
         """Restart it, and wait until it is level."""
-        _restart(
-            self.context, servers.archiver(self.context, self.context.inventory.named(move.member))
+        restart_server(
+            self.context.target,
+            servers.archiver(self.context, self.context.inventory.named(move.member)),
         )
 
         def level() -> bool:
@@ -177,9 +179,3 @@ class ArchiverGroup:
     def _trouble(self) -> str:
         unwell = [one for one in archive.status(self.context) if one.health is not Health.OK]
         return f"{unwell[0].node.name}: {unwell[0].detail}" if unwell else ""
-
-
-def _restart(context: Context, server: Server) -> None:
-    """Stop it cleanly and start it, with its files as they should be now."""
-    context.target.stop(server)
-    context.target.start(server)

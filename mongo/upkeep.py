@@ -114,15 +114,26 @@ def why_no_resync(context: Context, replica_set: SetNodes, node: Node) -> str:
 def resync(context: Context, replica_set: SetNodes, node: Node) -> Resynced:
     """Remove a member's data, and wait until it has copied it from the others.
 
-    Killed anywhere, the same again goes on. Raises RefusedError where the set cannot be without
-    it, MissingPrerequisiteError where the target cannot remove data.
+    Killed anywhere, the same again goes on. Raises as `empty` does, and UnreachableError where the
+    set is not whole in time.
+    """
+    began = context.clock.monotonic()
+    removed = empty(context, replica_set, node)
+    await_whole(context, replica_set, COPY_SECONDS)
+    return Resynced(node.name, removed, context.clock.monotonic() - began)
+
+
+def empty(context: Context, replica_set: SetNodes, node: Node) -> str:
+    """Remove a member's data and start it, so that it copies it; what was removed.
+
+    Raises RefusedError where the set cannot be without it, MissingPrerequisiteError where the
+    target cannot remove data.
     """
     target, server = context.target, member(context, replica_set, node)
     if not isinstance(target, CanWipe):
         raise MissingPrerequisiteError(f"the {target.name} target cannot remove a member's data")
     if reason := why_no_resync(context, replica_set, node):
         raise RefusedError(reason, STATUS_HINT)
-    began = context.clock.monotonic()
     target.stop(server)
     try:
         removed = target.wipe(server).proof
@@ -131,8 +142,7 @@ def resync(context: Context, replica_set: SetNodes, node: Node) -> Resynced:
             raise
         removed = "there was no data"  # an earlier run was killed after it had removed it
     target.start(server)
-    await_whole(context, replica_set, COPY_SECONDS)
-    return Resynced(node.name, removed, context.clock.monotonic() - began)
+    return removed
 
 
 def await_whole(context: Context, replica_set: SetNodes, seconds: float = WHOLE_SECONDS) -> None:

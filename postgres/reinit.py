@@ -1,4 +1,4 @@
-"""A member's data made anew from its leader, through Patroni."""
+"""A member's data made anew from whom it follows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.errors import InvalidInputError, RefusedError, UnreachableError
 from cluster.inventory import Kind, Node
-from postgres import names, patroni
+from postgres import names, patroni, remake, servers
 from postgres.dynamic import JsonObject
 from postgres.patroni import MemberState
 from postgres.scopes import Scope, scopes
@@ -19,10 +19,10 @@ COPY_SECONDS = 24 * 3600.0  # as long as the data is large
 
 @dataclass(frozen=True)
 class Reinitialised:
-    """A member with a new copy of `leader`'s data, and the seconds until all was whole."""
+    """A member with a new copy of `source`'s data, and the seconds until all was whole."""
 
     node: str
-    leader: str
+    source: str
     seconds: float
 
 
@@ -72,6 +72,8 @@ def unprotects(states: Mapping[str, MemberState], leader: str, node: str) -> boo
 def warning(context: Context, name: str) -> str:
     """What is at risk while the member copies; "" for nothing."""
     scope, node = scope_of(context, name)
+    if _is_founded(scope, node):
+        return f"All of {scope.name} copies {scope.follows} again."
     leader = patroni.leader_of(scope)
     if unprotects(patroni.states(scope.members), leader.name, node.name):
         return f"Until it has copied, no synchronous standby protects what {leader.name} takes."
@@ -79,17 +81,33 @@ def warning(context: Context, name: str) -> str:
 
 
 def reinit(context: Context, name: str) -> Reinitialised:
-    """Have Patroni remove a member's data and copy its leader's; back when the scope is whole.
+    """Remove a member's data, and have it copied again; back when the scope is whole.
 
-    Raises RefusedError where it must not be, UnreachableError where nobody leads.
+    Raises as `begin` does, and UnreachableError where the scope is not whole in time.
+    """
+    began = context.clock.monotonic()
+    source = begin(context, name)
+    scope, node = scope_of(context, name)
+    await_whole(context, scope, COPY_SECONDS)
+    return Reinitialised(node.name, source, context.clock.monotonic() - began)
+
+
+def begin(context: Context, name: str) -> str:
+    """Remove a member's data, and begin to copy it again; the name of whom it copies.
+
+    Patroni does it. The leader of a scope that follows another region is no standby to its own
+    Patroni: its scope is forgotten, and founded anew. Raises RefusedError where the data must not
+    be removed, UnreachableError where nobody leads.
     """
     scope, node = scope_of(context, name)
+    if scope.follows is not None and _is_founded(scope, node):
+        _found_again(context, scope)
+        return scope.follows
     leader = patroni.leader_of(scope)
     states, live = patroni.states(scope.members), patroni.config(leader)
     if reason := cannot_reinit(scope, states, live, leader.name, node.name):
         raise RefusedError(reason, HINT)
     before = states[node.name].started
-    began = context.clock.monotonic()
     patroni.reinitialise(node, names.password(context, names.REST_USER))
     wait_for(
         f"the end of {node.name}'s old PostgreSQL",
@@ -97,8 +115,23 @@ def reinit(context: Context, name: str) -> Reinitialised:
         seconds=BEGIN_SECONDS,
         clock=context.clock,
     )
-    await_whole(context, scope, COPY_SECONDS)
-    return Reinitialised(node.name, leader.name, context.clock.monotonic() - began)
+    return leader.name
+
+
+def _is_founded(scope: Scope, node: Node) -> bool:
+    """Whether a member copies another region and not a leader of its own scope."""
+    return scope.follows is not None and patroni.find_leader(scope) in {None, node}
+
+
+def _found_again(context: Context, scope: Scope) -> None:
+    remake.stop_members(context, scope, pools=True)
+    remake.start_etcd(context, scope)
+    remake.forget_leader(context, scope, anew=True)
+    for node in scope.members:
+        remake.empty(context, node)
+    for server in servers.servers(context):
+        if server.node in scope.members:
+            context.target.start(server)
 
 
 def _has_begun(node: Node, before: str) -> bool:

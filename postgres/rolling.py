@@ -9,8 +9,7 @@ from cluster.context import Context
 from cluster.drill.contracts import Observer
 from cluster.errors import UnreachableError
 from cluster.inventory import Kind, Node
-from cluster.rolling import Group, HandOver, Move
-from cluster.server import Server
+from cluster.rolling import Group, HandOver, Move, restart_server
 from postgres import etcd, haproxy, names, patroni, servers, switchover
 from postgres.observer import ScopeObserver
 from postgres.scopes import Scope, dr_scope, scopes
@@ -77,7 +76,7 @@ class ScopeGroup:
             return
         node = self.context.inventory.named(move.member)
         # The pool first: without its PostgreSQL it would end its clients' waiting with errors.
-        _restart(self.context, servers.pgbouncer(self.context, self.scope, node))
+        restart_server(self.context.target, servers.pgbouncer(self.context, self.scope, node))
         server = servers.patroni(self.context, self.scope, node)
         self.context.target.stop(server)
         self._wake()
@@ -132,7 +131,7 @@ class EtcdGroup:
     def make(self, move: Move) -> None:
         """Restart it."""
         node = self.context.inventory.named(move.member)
-        _restart(self.context, servers.etcd(self.context, self.scope, node))
+        restart_server(self.context.target, servers.etcd(self.context, self.scope, node))
         wait_for(
             f"{node.name}'s answer",
             lambda: _has_leader(node),
@@ -174,7 +173,7 @@ class ProxyGroup:
     def make(self, move: Move) -> None:
         """Restart it, and wait until it leads to the primary."""
         node = self.context.inventory.named(move.member)
-        _restart(self.context, servers.haproxy(self.context, node))
+        restart_server(self.context.target, servers.haproxy(self.context, node))
         wait_for(
             f"{node.name}'s routes",
             lambda: self._routes(node),
@@ -203,9 +202,3 @@ def _has_leader(node: Node) -> bool:
         return etcd.member_health(node).has_leader
     except UnreachableError:
         return False
-
-
-def _restart(context: Context, server: Server) -> None:
-    """Stop it cleanly and start it, with its files as they should be now."""
-    context.target.stop(server)
-    context.target.start(server)

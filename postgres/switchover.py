@@ -1,7 +1,7 @@
 """A planned change of leader through Patroni, and whether there is anybody to take over."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.clock import wait_for
 from cluster.context import Context
@@ -21,7 +21,7 @@ HINT = "`skillswap-ops status` shows what is not well; `provision` starts what i
 
 @dataclass(frozen=True)
 class SwitchedOver:
-    """Who gave the lead to whom, and for how long nobody had it; `seconds` until all was whole."""
+    """Who gave the lead to whom, and for how long nobody had it; `seconds` it took in all."""
 
     scope: str
     before: str
@@ -84,6 +84,17 @@ def why_not(context: Context) -> str:
 def switch_over(context: Context) -> SwitchedOver:
     """Hand the lead of the scope that takes the writes to its standby; back when all is whole.
 
+    Raises as `hand_over` does, and UnreachableError where it is not whole in time.
+    """
+    began = context.clock.monotonic()
+    done = hand_over(context)
+    await_whole(context, primary_scope(context))
+    return replace(done, seconds=context.clock.monotonic() - began)
+
+
+def hand_over(context: Context) -> SwitchedOver:
+    """Hand the lead of the scope that takes the writes to its standby; back when that has it.
+
     Raises RefusedError where nobody could take over, OpsError where Patroni fails.
     """
     if reason := why_not(context):
@@ -101,7 +112,6 @@ def switch_over(context: Context) -> SwitchedOver:
         )
     if new == old:
         raise OpsError(f"{old.name} leads again: {words}")
-    await_whole(context, scope)
     seconds = context.clock.monotonic() - began
     return SwitchedOver(scope.name, old.name, new.name, seen.seen(), seconds)
 

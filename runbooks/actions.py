@@ -7,24 +7,22 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import mongo.servers
+import mongo.upkeep
+import postgres.reinit
 import postgres.servers
+import postgres.switchover
 from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.errors import InvalidInputError, OpsError, RefusedError
-from cluster.inventory import Node
 from cluster.lock import exclusive
+from cluster.rolling import restart_server
 from cluster.server import Server
-from cluster.target import CanWipe
 from manifests import objects, redis
-from mongo import members, nodes
 from mongo.client import node_client
 from mongo.credentials import internal
-from mongo.faults.stepdown import StepDown
-from mongo.nodes import SetNodes
-from mongo.set_model import SERVING, State
-from postgres import names, patroni, remake
+from postgres import names, patroni
 from postgres.client import superuser
-from postgres.scopes import Scope, scopes
+from postgres.scopes import Scope, primary_scope, scopes
 from runbooks.runner import Action
 
 Say = Callable[[str], None]
@@ -59,36 +57,19 @@ def _locked(
 
 def step_down(context: Context, values: Values, _say: Say) -> str:
     """The primary of `shard` hands over to a secondary that is level with it."""
-    primary = _primary(context, _set(context, values["shard"]))
-    return StepDown(context, primary).inject().proof
+    done = mongo.upkeep.hand_over(context, mongo.upkeep.replica_set_named(context, values["shard"]))
+    return f"{done.before} stepped down, {done.after} leads"
 
 
 def resync(context: Context, values: Values, say: Say) -> str:
     """Empty the data of `member` and start it: it copies everything from its set.
 
-    Raises RefusedError where the others are no majority with a primary: it may be the last copy.
+    Raises RefusedError where the others could not do without it: it may be the last copy.
     """
-    node = context.inventory.named(values["member"])
-    replica_set = next((one for one in nodes.replica_sets(context) if node in one.nodes), None)
-    if replica_set is None or node not in replica_set.data_bearing:
-        raise InvalidInputError(f"{node.name} is no data-bearing member of a replica set")
-    others = [one for one in members.observe(context, replica_set) if one.host != nodes.host(node)]
-    serving = [one for one in others if one.state in SERVING]
-    if len(serving) < len(replica_set.nodes) // 2 + 1 or not any(
-        one.state is State.PRIMARY for one in others
-    ):
-        raise RefusedError(
-            f"{replica_set.name} has {len(serving)} other members that serve: {node.name} stays",
-            "bring a majority with a primary back first",
-        )
-    server = _server(context, node.name)
-    if not isinstance(context.target, CanWipe):
-        raise RefusedError(f"the {context.target.name} target cannot empty a data folder")
+    replica_set, node = mongo.upkeep.set_of(context, values["member"])
     say(f"emptying {node.name}")
-    if any(context.layout.data(node).iterdir()):
-        context.target.wipe(server)
-    context.target.start(server)
-    return f"{node.name} was emptied, and runs: it copies from {replica_set.name}"
+    removed = mongo.upkeep.empty(context, replica_set, node)
+    return f"{node.name}: {removed}; it copies from {replica_set.name}"
 
 
 def unlock(context: Context, values: Values, _say: Say) -> str:
@@ -102,42 +83,22 @@ def unlock(context: Context, values: Values, _say: Say) -> str:
 
 
 def switch_over(context: Context, values: Values, _say: Say) -> str:
-    """The primary of `scope` hands over to the standby that Patroni chooses."""
+    """The primary of `scope` hands over to its synchronous standby."""
     scope = _scope(context, values["scope"])
-    password = names.password(context, names.REST_USER)
-    return patroni.switchover(patroni.leader_of(scope), password).strip()
+    if scope != primary_scope(context):
+        raise RefusedError(
+            f"{scope.name} follows {scope.follows}: it has no primary to hand over",
+            "`skillswap-ops dr` promotes it",
+        )
+    done = postgres.switchover.hand_over(context)
+    return f"{done.before} handed over to {done.after}"
 
 
 def reinitialise(context: Context, values: Values, say: Say) -> str:
-    """The data of `member` is made anew from whom it follows. Raises RefusedError for the primary.
-
-    The leader of a scope that follows another region is no standby to its own Patroni: its scope is
-    forgotten, and founded anew.
-    """
-    node = context.inventory.named(values["member"])
-    scope = next((one for one in scopes(context) if node in one.members), None)
-    if scope is None:
-        raise InvalidInputError(f"{node.name} is no member of a scope that runs")
-    if scope.follows is not None:
-        return _found_again(context, scope, say)
-    leader = patroni.leader_of(scope)
-    if leader == node:
-        raise RefusedError(f"{node.name} leads {scope.name}", "name a standby")
-    patroni.reinitialise(node, names.password(context, names.REST_USER))
-    return f"{node.name} is made anew from {leader.name}"
-
-
-def _found_again(context: Context, scope: Scope, say: Say) -> str:
-    remake.stop_members(context, scope, pools=True)
-    say(f"{scope.name} is stopped; its data is removed")
-    remake.start_etcd(context, scope)
-    remake.forget_leader(context, scope, anew=True)
-    for node in scope.members:
-        remake.empty(context, node)
-    own = [one for one in postgres.servers.servers(context) if one.node in scope.members]
-    for server in own:
-        context.target.start(server)
-    return f"{scope.name} is made anew from {scope.follows}"
+    """The data of `member` is made anew from whom it follows. A primary is refused."""
+    member = values["member"]
+    say(f"removing the data of {member}")
+    return f"{member} is made anew from {postgres.reinit.begin(context, member)}"
 
 
 def resume(context: Context, values: Values, _say: Say) -> str:
@@ -191,8 +152,7 @@ def stop_member(context: Context, values: Values, _say: Say) -> str:
 def restart(context: Context, values: Values, _say: Say) -> str:
     """Stop `server`, killing it where it does not end, and start it."""
     server = _server(context, values["server"])
-    context.target.stop(server)
-    context.target.start(server)
+    restart_server(context.target, server)
     return f"{server.name} was started anew"
 
 
@@ -208,23 +168,6 @@ _ACTIONS: Mapping[str, Callable[[Context, Values, Say], str]] = {
     "pg-stop-member": stop_member,
     "restart-server": restart,
 }
-
-
-def _set(context: Context, name: str) -> SetNodes:
-    known = nodes.replica_sets(context)
-    for one in known:
-        if one.name == name:
-            return one
-    names_known = ", ".join(one.name for one in known)
-    raise InvalidInputError(f"there is no replica set {name}", f"there are {names_known}")
-
-
-def _primary(context: Context, replica_set: SetNodes) -> Node:
-    by_host = nodes.names(context)
-    for answer in members.observe(context, replica_set):
-        if answer.state is State.PRIMARY:
-            return context.inventory.named(by_host[answer.host])
-    raise OpsError(f"{replica_set.name} has no primary", "run `skillswap-ops doctor`")
 
 
 def _scope(context: Context, name: str) -> Scope:

@@ -60,10 +60,11 @@ def switchover(selection: Selection, *, yes: bool) -> None:
 @selects_cluster
 @yes_option
 def reinit(selection: Selection, *, node: str, yes: bool) -> None:
-    """Remove the data of NODE, and have it copy its leader's.
+    """Remove the data of NODE, and have it copy whom it follows.
 
-    For a standby whose data is damaged, or that cannot follow any more. Refused for a leader. The
-    question says where no synchronous standby protects writes while it copies.
+    For a standby whose data is damaged, or that cannot follow any more. Refused for a primary. The
+    question says where no synchronous standby protects writes while it copies. The leader of the DR
+    region copies the other region.
 
     \b
     Examples:
@@ -77,11 +78,11 @@ def reinit(selection: Selection, *, node: str, yes: bool) -> None:
     risk = warning(context, node)
     confirm(
         f"This removes the data of {node} of cluster {context.topology.name}, which then copies "
-        f"its leader's. {risk}{' ' if risk else ''}Go on?",
+        f"whom it follows. {risk}{' ' if risk else ''}Go on?",
         yes=yes,
     )
     done = upkeep.reinit(context, node)
     if selection.json:
         console.print_json(done)
         return
-    click.echo(f"{node}: copied from {done.leader}; all is whole after {done.seconds:.1f} s")
+    click.echo(f"{node}: copied from {done.source}; all is whole after {done.seconds:.1f} s")

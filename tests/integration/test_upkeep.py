@@ -109,7 +109,7 @@ def test_postgresql_switches_over_and_a_standby_is_made_anew(
     leading = shared_lab.run("pg", "reinit", done["after"], "--yes", code=1)
     assert f"{done['after']} leads {scope.name}" in leading.stderr
     again = asked(shared_lab, "pg", "reinit", before)
-    assert again["leader"] == done["after"]
+    assert again["source"] == done["after"]
     [leader] = patroni.states([patroni.leader_of(scope)]).values()
     row = leader.standby(before)
     assert row

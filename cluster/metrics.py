@@ -159,6 +159,8 @@ METRICS = (
     Metric("restore_half_done", "Whether a restore in place has not come to its end.", ()),
     Metric("records_age_seconds", "Since the metrics of backups and drills were read.", ()),
     # The exporter itself
+    Metric("exporter_blind", "1 where most nodes were silent and this machine was overloaded: the "
+           "look has no other readings of them.", ()),
     Metric("exporter_late_readers", "Nodes that did not answer in time.", ()),
     Metric("exporter_read_seconds", "How long the last look at all nodes took.", ()),
 )  # fmt: skip

@@ -2,6 +2,9 @@
 
 A node that does not answer holds the others up once at most: its question stays with the thread
 that waits for it; it is not asked again before that has ended, and then is hardly waited for.
+
+Where most nodes are slow to say nothing while this machine's processors are overloaded, it is the
+exporter that is blind, and not they that are down: such a look has no readings but its own.
 """
 
 import os
@@ -17,6 +20,9 @@ from prometheus_client.registry import Collector
 import mongo.metrics
 import postgres.metrics
 from cluster.context import Context
+from cluster.drill.pressure import Reading as Pressure
+from cluster.drill.pressure import overloaded
+from cluster.drill.pressure import read as read_pressure
 from cluster.inventory import Node
 from cluster.metrics import METRICS, NODE, PREFIX, Reader, Reading, Type, values
 from manifests import redis
@@ -25,6 +31,8 @@ from skillswap_ops.monitoring import records
 DEADLINE = 2.5  # seconds; a scrape of Prometheus's own gives up after 10
 RECORDS_SECONDS = 60.0  # between two looks at what is written down
 SLOW_SECONDS = 0.2  # so long one is waited for whose last question was not answered
+OVERLOADED = 0.9  # of a look's time something waited for a busy processor
+BLIND = 0.5  # of the nodes say nothing in time
 
 
 def all_readers(context: Context) -> tuple[Reader, ...]:
@@ -58,18 +66,31 @@ class _Asked:
         return self.question is None or self.question.done()
 
 
+def pressure_now() -> Pressure | None:
+    """What of its time this machine has waited; None where the kernel does not say."""
+    try:
+        return read_pressure()
+    except (OSError, ValueError):
+        return None
+
+
 class Looker:
     """Asks all readers at once. One look at a time."""
 
-    def __init__(self, readers: Sequence[Reader], deadline: float = DEADLINE) -> None:
+    def __init__(
+        self,
+        readers: Sequence[Reader],
+        deadline: float = DEADLINE,
+        pressure: Callable[[], Pressure | None] = pressure_now,
+    ) -> None:
         self._all = [_Asked(reader) for reader in readers]
-        self._deadline = deadline
+        self._deadline, self._pressure = deadline, pressure
         self._pool = ThreadPoolExecutor(max(1, len(readers)), thread_name_prefix="read")
         self._lock = threading.Lock()
 
     def look(self) -> list[Reading]:
         """What they say now, and for each whether it said anything."""
-        began = time.monotonic()
+        began, before = time.monotonic(), self._pressure()
         with self._lock:
             fresh = [one for one in self._all if one.free]
             for one in fresh:
@@ -85,10 +106,16 @@ class Looker:
                 )
                 found += _of_node(one.reader.node, answer)
             late = sum(not one.free for one in self._all)
+        seconds = time.monotonic() - began
+        after = self._pressure()
+        share = overloaded(before, after, seconds, OVERLOADED) if before and after else None
+        slow = sum(one.slow for one in self._all)
+        blind = is_blind(slow, len(self._all), overload=share is not None)
         return [
-            *found,
+            *([] if blind else found),
+            Reading("exporter_blind", blind),
             Reading("exporter_late_readers", late),
-            Reading("exporter_read_seconds", time.monotonic() - began),
+            Reading("exporter_read_seconds", seconds),
         ]
 
     def close(self) -> None:
@@ -96,6 +123,14 @@ class Looker:
         self._pool.shutdown(wait=False, cancel_futures=True)
         for one in self._all:
             one.reader.close()
+
+
+def is_blind(slow: int, asked: int, *, overload: bool) -> bool:
+    """Whether a look says more of an overloaded machine than of the nodes. Pure.
+
+    `slow` are silent, and not because their ports are closed: that is known at once.
+    """
+    return overload and slow > BLIND * asked
 
 
 def _read(reader: Reader) -> Answer:
@@ -146,9 +181,15 @@ class Unprotected:
 class Exporter(Collector):
     """What Prometheus scrapes."""
 
-    def __init__(self, context: Context, readers: Sequence[Reader] | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        readers: Sequence[Reader] | None = None,
+        pressure: Callable[[], Pressure | None] = pressure_now,
+    ) -> None:
         self._context = context
-        self._looker = Looker(all_readers(context) if readers is None else readers)
+        asked = all_readers(context) if readers is None else readers
+        self._looker = Looker(asked, pressure=pressure)
         self._unprotected = Unprotected()
         self._records: tuple[float, Sequence[Reading]] | None = None
         self._over = threading.Event()
@@ -166,9 +207,10 @@ class Exporter(Collector):
     def readings(self) -> list[Reading]:
         """One look at everything."""
         seen = self._looker.look()
-        seen += mongo.metrics.of_sets(self._context, seen)
-        seen += postgres.metrics.of_scopes(self._context, seen)
-        seen += self._unprotected.add(seen)
+        if values(seen, "node_up"):
+            seen += mongo.metrics.of_sets(self._context, seen)
+            seen += postgres.metrics.of_scopes(self._context, seen)
+            seen += self._unprotected.add(seen)
         seen += _storage(self._context)
         if self._records:
             at, kept = self._records

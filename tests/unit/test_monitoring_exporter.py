@@ -12,6 +12,7 @@ import pytest
 from bson import Timestamp
 from prometheus_client import CollectorRegistry, generate_latest
 
+from cluster.drill.pressure import Reading as Pressure
 from cluster.drill.verdict import Conclusion
 from cluster.errors import UnreachableError
 from cluster.inventory import Kind, Node
@@ -134,6 +135,67 @@ def test_one_that_fails_slowly_is_hardly_waited_for_again_and_its_return_is_seen
             assert time.monotonic() < deadline
     finally:
         looker.close()
+
+
+class Machine:
+    """Two looks at a machine's processors: what waited, what was idle meanwhile."""
+
+    def __init__(self, waited: float, idle: float) -> None:
+        self.looks = 0
+        self._each = (waited, idle)
+
+    def __call__(self) -> Pressure:
+        self.looks += 1
+        waited, idle = self._each
+        return Pressure(waited * self.looks, idle * self.looks)
+
+
+@pytest.mark.parametrize(
+    ("waited", "silent", "blind"),
+    [(1.0, 3, True), (1.0, 2, False), (0.05, 3, False), (1.0, 0, False)],
+)
+def test_where_the_machine_is_overloaded_and_most_are_silent_nobody_is_called_down(
+    waited: float, silent: int, blind: bool
+) -> None:
+    def slow() -> Sequence[Reading]:
+        time.sleep(0.3)
+        raise UnreachableError("no answer")
+
+    readers = [
+        FakeReader(node(f"shard-a-{n}"), slow if n <= silent else lambda: ()) for n in range(1, 5)
+    ]
+    looker = Looker(readers, pressure=Machine(waited, 0.0))
+    try:
+        found = looker.look()
+    finally:
+        looker.close()
+    assert values(found, "exporter_blind") == {(): blind}
+    assert bool(up(found)) is not blind
+    assert values(found, "exporter_read_seconds")
+
+
+def test_closed_ports_are_down_however_loaded_the_machine_is() -> None:
+    looker = Looker([FakeReader(node("shard-a-1"), refuse)], pressure=Machine(1.0, 0.0))
+    try:
+        assert up(looker.look()) == {"shard-a-1": 0}
+    finally:
+        looker.close()
+
+
+def test_a_blind_look_says_nothing_of_sets_and_scopes(tmp_path: Path) -> None:
+    context = mongo_samples.context(tmp_path)
+
+    def slow() -> Sequence[Reading]:
+        time.sleep(0.3)
+        raise UnreachableError("no answer")
+
+    exporter = Exporter(context, [FakeReader(node("shard-a-1"), slow)], Machine(1.0, 0.0))
+    try:
+        found = {one.metric for one in exporter.readings()}
+    finally:
+        exporter.close()
+    assert "exporter_blind" in found
+    assert not found & {"mongo_primaries", "mongo_members_serving", "postgres_primaries"}
 
 
 # MongoDB

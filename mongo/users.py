@@ -23,6 +23,12 @@ Document = Mapping[str, Any]
 
 
 OPLOG_READER = "oplogReader"
+# What a service does with its data. It removes no collection and no index: the schema's owner does.
+SEGMENT_USER = "segmentUser"
+SEGMENT_ACTIONS = (
+    "find", "insert", "update", "remove", "createCollection",
+    "listCollections", "listIndexes", "collStats", "dbStats", "changeStream",
+)  # fmt: skip
 Privileges = frozenset[tuple[str, str, str]]  # database, collection, action
 
 
@@ -44,8 +50,7 @@ class User:
 
 def cluster_users(context: Context) -> tuple[User, ...]:
     """Who may log in at a router."""
-    segments = context.topology.mongo.segments
-    application = frozenset(Role("readWrite", segment) for segment in segments)
+    application = frozenset({Role(SEGMENT_USER, "admin")})
     return (*shard_users(context), User(login(context, APPLICATION), application))
 
 
@@ -69,8 +74,15 @@ def _archiver(context: Context) -> tuple[User, ...]:
     return (User(login(context, ARCHIVER), frozenset({Role(OPLOG_READER, "admin")})),)
 
 
-def _roles(context: Context) -> dict[str, Privileges]:
-    """The roles of our own that users have, with what each may do."""
+def cluster_roles(context: Context) -> dict[str, Privileges]:
+    """The roles of our own that the cluster's users have, with what each may do."""
+    segments = context.topology.mongo.segments
+    own = frozenset((segment, "", action) for segment in segments for action in SEGMENT_ACTIONS)
+    return {SEGMENT_USER: own, **shard_roles(context)}
+
+
+def shard_roles(context: Context) -> dict[str, Privileges]:
+    """Those that a shard's own users have."""
     if not context.topology.mongo.backup.enabled:
         return {}
     oplog = frozenset({("local", "oplog.rs", "find"), ("local", "system.replset", "find")})
@@ -80,7 +92,7 @@ def _roles(context: Context) -> dict[str, Privileges]:
 def step(context: Context, replica_set: SetNodes) -> Step:
     """The set's users exist, with the passwords and roles that they should have."""
     users = cluster_users(context) if replica_set.holds_config else shard_users(context)
-    roles = _roles(context)
+    roles = cluster_roles(context) if replica_set.holds_config else shard_roles(context)
     names = ", ".join(user.login.user for user in users)
 
     def check() -> Finding:

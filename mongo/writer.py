@@ -26,7 +26,7 @@ from cluster.drill.outcome import ACKED, Result
 from cluster.schema.guarantees import SENSITIVE, Guarantee
 from mongo import nodes
 from mongo.client import SET_SECONDS, Client, Document, open_client, router_client
-from mongo.credentials import APPLICATION, Login, login
+from mongo.credentials import ADMIN, APPLICATION, Login, login
 from mongo.guarantees import write_concern
 from mongo.outcomes import Tries, result
 
@@ -75,6 +75,7 @@ class SegmentStore:
     def __init__(self, context: Context, path: WritePath) -> None:
         self._routers = nodes.routers(context)
         self._login = login(context, APPLICATION)
+        self._administrator = login(context, ADMIN)
         self._path = path
         self._name = ""
         self._uuid: UUID | None = None
@@ -164,7 +165,7 @@ class SegmentStore:
                 self._client.close()
                 self._client = None
         if self._name:
-            with self._short_client() as client:
+            with router_client(self._routers, self._administrator, seconds=SET_SECONDS) as client:
                 self._collection(client).drop()
 
     def _short_client(self, seconds: float = SET_SECONDS) -> AbstractContextManager[Client]:

@@ -7,7 +7,7 @@ from cluster.context import Context
 from cluster.drill.leftovers import Leftover
 from mongo import nodes
 from mongo.client import router_client
-from mongo.credentials import APPLICATION, login
+from mongo.credentials import ADMIN, APPLICATION, login
 
 OF_A_RUN = re.compile(r"drill_(?P<run>[0-9a-f]{8})_")  # as `mongo.writer.SegmentStore` names them
 
@@ -24,7 +24,7 @@ def leftovers(context: Context) -> tuple[Leftover, ...]:
 
 
 def drop(context: Context, places: Iterable[Leftover]) -> None:
-    """Drop these collections. Idempotent."""
-    with router_client(nodes.routers(context), login(context, APPLICATION)) as client:
+    """Drop these collections, which the application may not. Idempotent."""
+    with router_client(nodes.routers(context), login(context, ADMIN)) as client:
         for place in places:
             client[place.within][place.name].drop()

@@ -7,7 +7,7 @@ from cluster.errors import UnreachableError
 from cluster.inventory import Node
 from mongo import nodes
 from mongo.client import Client, set_client
-from mongo.credentials import ADMIN, Login, login
+from mongo.credentials import Login
 from mongo.nodes import SetNodes
 from mongo.writer import SegmentStore, WritePath
 
@@ -48,7 +48,6 @@ class MemberStore(SegmentStore):
     def __init__(self, context: Context, path: WritePath, replica_set: SetNodes) -> None:
         super().__init__(context, path)
         self._set = replica_set
-        self._admin = login(context, ADMIN)
         self._member: Node | None = None
 
     @property
@@ -58,7 +57,7 @@ class MemberStore(SegmentStore):
 
     def prepare(self, run: str) -> None:
         """Find the member, and make the run's collection."""
-        self._member = _leader(self._set, self._admin)
+        self._member = _leader(self._set, self._administrator)
         super().prepare(run)
 
     def connect(self, **options: int) -> Client:
@@ -66,7 +65,7 @@ class MemberStore(SegmentStore):
         if self._member is None:
             raise UnreachableError(f"{self._set.name}: no member was chosen to write to")
         host = nodes.host(self._member)
-        return self.client_of([host], self._admin, directConnection=True, **options)
+        return self.client_of([host], self._administrator, directConnection=True, **options)
 
 
 def _leader(replica_set: SetNodes, user: Login) -> Node:

@@ -21,7 +21,7 @@ from cluster.target import Hit
 from mongo import members, nodes
 from mongo.backup.engine import ENGINE
 from mongo.client import SET_SECONDS, Client, router_client
-from mongo.credentials import APPLICATION, login
+from mongo.credentials import ADMIN, login
 from mongo.faults import who
 from mongo.nodes import SetNodes, names
 from mongo.set_model import State
@@ -80,7 +80,7 @@ class DestroyData:
 
     def _client(self) -> AbstractContextManager[Client]:
         routers = nodes.routers(self.context)
-        return router_client(routers, login(self.context, APPLICATION), seconds=SET_SECONDS)
+        return router_client(routers, login(self.context, ADMIN), seconds=SET_SECONDS)
 
     def _other(self) -> bool:
         known = names(self.context)

@@ -36,6 +36,7 @@ HARMLESS_WRITE: dict[str, object] = {
     "delete": "ops_readiness",
     "deletes": [{"q": {"_id": "no such document"}, "limit": 1}],
 }
+NO_COLLECTION = "ops_no_such_collection"
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +239,7 @@ def test_the_application_is_confined(context: Context) -> None:
     with router_client(nodes.routers(context), login(context, APPLICATION)) as client:
         for segment in context.topology.mongo.segments:
             client[segment].command("count", "ops_readiness")
+            assert refuses(client, {"drop": NO_COLLECTION}, segment), f"it may drop in {segment}"
         assert refuses(client, HARMLESS_WRITE, "elsewhere"), "it may write elsewhere"
         assert refuses(client, {"find": "system.users"}), "it may read the users"
         assert refuses(client, {"usersInfo": 1}), "it may list the users"

@@ -22,7 +22,7 @@ from manifests.services.settings import Jwt
 from mongo import guarantees, nodes
 from mongo.client import Client as MongoClient
 from mongo.client import router_client
-from mongo.credentials import APPLICATION, login
+from mongo.credentials import ADMIN, APPLICATION, login
 from postgres import patroni
 from postgres.client import Connection, superuser
 from postgres.scopes import primary_scope
@@ -91,6 +91,11 @@ def of_application(
 ) -> AbstractContextManager[MongoClient]:
     """The application's connection through the routers."""
     return router_client(nodes.routers(context), login(context, APPLICATION), seconds=seconds)
+
+
+def of_administrator(context: Context, seconds: float) -> AbstractContextManager[MongoClient]:
+    """The administrator's connection through the routers: it reads what is nobody's own."""
+    return router_client(nodes.routers(context), login(context, ADMIN), seconds=seconds)
 
 
 @contextmanager

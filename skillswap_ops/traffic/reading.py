@@ -31,7 +31,8 @@ def documents(
 ) -> list[Document]:
     """What a majority holds, after a majority write to the same segment.
 
-    Once that is acknowledged, everything acknowledged before it is in what the primary shows.
+    Once that is acknowledged, everything acknowledged before it is in what the primary shows. The
+    client is an administrator's: it drops what it wrote.
     """
     declared = BY_NAME[entity]
     database = client.get_database(declared.home, write_concern=MAJORITY)
@@ -66,7 +67,7 @@ def chains(
     context: Context, run: str, users: Sequence[str], user_of: Callable[[int], str]
 ) -> Chains:
     """What the stores hold of the chains of these users; `user_of` tells whose an operation is."""
-    with people.of_application(context, SECONDS) as client:
+    with people.of_administrator(context, SECONDS) as client:
         sessions = documents(
             client, run, "SESSION", {"id_apprenant": {"$in": [*users]}}, SESSION_FIELDS
         )

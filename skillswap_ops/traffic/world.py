@@ -196,7 +196,7 @@ def _taught(run: str, teacher: str) -> Document:
 
 def _learners(context: Context, run: str) -> dict[str, int]:
     """The numbers of the journeys, by the users who registered for them."""
-    with people.of_application(context, reading.SECONDS) as client:
+    with people.of_administrator(context, reading.SECONDS) as client:
         query = {"courriel": {"$regex": f"^{people.LOAD}-{run}-{LABEL}-"}}
         rows = reading.documents(client, run, "UTILISATEUR", query, ("id_utilisateur", "courriel"))
     return {
@@ -209,7 +209,7 @@ def _steps_done(context: Context, run: str) -> dict[str, list[int]]:
     """The journeys by the steps that the stores hold of them, with repeats; -1 is nobody's."""
     learners = _learners(context, run)
     paid = [str(row[0]) for row in reading.rows(context, PAID, [*learners])]
-    with people.of_application(context, reading.SECONDS) as client:
+    with people.of_administrator(context, reading.SECONDS) as client:
         said = _of_users(client, run, "MESSAGE", "id_expediteur", learners, "id_message")
         sessions = _of_users(client, run, "SESSION", "id_apprenant", learners, "statut")
         found: dict[str, Iterable[str]] = {

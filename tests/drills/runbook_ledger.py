@@ -14,7 +14,7 @@ from cluster.errors import OpsError
 from cluster.schema.guarantees import SENSITIVE
 from mongo import nodes
 from mongo.client import router_client
-from mongo.credentials import APPLICATION, login
+from mongo.credentials import ADMIN, APPLICATION, login
 from mongo.guarantees import write_concern
 from postgres import guarantees, names, patroni
 from postgres.client import superuser
@@ -107,7 +107,7 @@ class Ledger:
         primary = patroni.leader_of(primary_scope(self._context))
         with superuser(self._context, primary, database) as connection:
             connection.execute(f"DROP TABLE IF EXISTS {self._table}".encode())
-        routers, user = nodes.routers(self._context), login(self._context, APPLICATION)
+        routers, user = nodes.routers(self._context), login(self._context, ADMIN)
         with router_client(routers, user) as client:
             for segment in SEGMENTS:
                 client[segment].drop_collection(NAME)

@@ -17,6 +17,9 @@ from cluster.clock import wait_for
 from cluster.local import processes
 from cluster.lock import exclusive
 from cluster.server import Server
+from mongo import nodes
+from mongo.client import router_client
+from mongo.credentials import ADMIN, login
 from skillswap_ops.engines import all_servers
 from skillswap_ops.wiring import LocalContext
 from tests.conftest import Lab
@@ -132,13 +135,18 @@ def _client(*argv: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_pymongo_works_on_both_segments(uris: dict[str, str]) -> None:
+def test_pymongo_works_on_both_segments(context: LocalContext, uris: dict[str, str]) -> None:
     for segment in ("users_skills", "sessions_messages"):
         with pymongo.MongoClient(uris[f"mongo-{segment}"]) as client:
             place = client[segment]["essai"]
             place.insert_many({"_id": number} for number in range(100))
             assert place.count_documents({}) == 100
-            place.drop()
+            with pytest.raises(OperationFailure) as refusal:
+                place.drop()
+            assert refusal.value.code == 13
+            assert place.delete_many({}).deleted_count == 100
+            with router_client(nodes.routers(context), login(context, ADMIN)) as admin:
+                admin[segment].drop_collection("essai")
 
 
 def test_endpoints_mask_secrets_unless_asked(shared_lab: Lab, uris: dict[str, str]) -> None:

@@ -20,8 +20,8 @@ from cluster.dataset.world import Plan, batches, shared
 from cluster.schema.catalogue import BY_NAME, ENTITIES
 from cluster.schema.types import Entity, Kind, Store
 from mongo import nodes, seeding
-from mongo.client import Client, set_client
-from mongo.credentials import internal
+from mongo.client import Client, router_client, set_client
+from mongo.credentials import ADMIN, internal, login
 from mongo.guarantees import collection
 from postgres import guarantees
 from postgres.guarantees import Way
@@ -230,7 +230,8 @@ def test_without_the_schema_nothing_is_written(lab: Lab) -> None:
         place = client["sessions_messages"]["AVIS_IA"]
         if place.estimated_document_count() > LARGE.users:
             pytest.skip("a lab with data of somebody's own")
-        place.drop()
+        with router_client(nodes.routers(lab.context), login(lab.context, ADMIN)) as admin:
+            admin[place.database.name].drop_collection(place.name)
         refused = lab.run("data", "seed", "--users", "10", "--seed", "9004", code=1)
         assert seeding.recorded(client, 9_004) is None
     assert "AVIS_IA" in refused.stderr

@@ -289,10 +289,12 @@ def test_the_application_writes_through_every_router(provisioned: LocalContext) 
                 place = client[shard.segment]["essai"]
                 place.insert_one({"_id": router.name})
                 assert place.find_one({"_id": router.name})
-                place.drop()
             with pytest.raises(OperationFailure) as refusal:
                 client["elsewhere"]["essai"].insert_one({"_id": 1})
             assert refusal.value.code == 13
+        with router_client([router], login(provisioned, ADMIN)) as client:
+            for shard in provisioned.topology.mongo.shards:
+                client[shard.segment].drop_collection("essai")
 
 
 def test_segments_are_where_their_shards_are(provisioned: LocalContext) -> None:

@@ -8,7 +8,17 @@ from pydantic import SecretStr
 from cluster.errors import RefusedError
 from mongo.credentials import Login
 from mongo.sharding import Place
-from mongo.users import Role, User, cluster_users, matches, shard_users, shortcomings, wrong_roles
+from mongo.users import (
+    Role,
+    User,
+    cluster_roles,
+    cluster_users,
+    matches,
+    shard_roles,
+    shard_users,
+    shortcomings,
+    wrong_roles,
+)
 from tests.unit.mongo_samples import answer, context
 
 STORED = {user["user"]: user for user in answer("users")["users"]}
@@ -22,10 +32,19 @@ def user(password: str = "made-up-password", *roles: Role) -> User:  # noqa: S10
 
 def test_the_application_may_write_its_segments_and_nothing_else(tmp_path: Path) -> None:
     by_name = {one.login.user: one for one in cluster_users(context(tmp_path))}
-    assert by_name["app"].roles == {
-        Role("readWrite", "users_skills"),
-        Role("readWrite", "sessions_messages"),
-    }
+    assert by_name["app"].roles == {Role("segmentUser", "admin")}
+    may = cluster_roles(context(tmp_path))["segmentUser"]
+    assert {database for database, _, _ in may} == {"users_skills", "sessions_messages"}
+    for database in ("users_skills", "sessions_messages"):
+        actions = {action for place, _, action in may if place == database}
+        assert actions >= {"find", "insert", "update", "remove"}
+        assert not actions & {
+            "dropCollection",
+            "dropIndex",
+            "dropDatabase",
+            "renameCollectionSameDB",
+        }
+    assert "segmentUser" not in shard_roles(context(tmp_path))
     assert by_name["monitor"].roles == {Role("clusterMonitor", "admin"), Role("read", "local")}
     assert by_name["admin"].roles == {Role("root", "admin")}
 

@@ -110,19 +110,23 @@ def corrupt_member(lab: Lab) -> Iterator[Hand]:
     yield NOTHING
 
 
-@contextmanager
-def locked_member(lab: Lab) -> Iterator[Hand]:
+def locked(shard: str) -> Callable[[Lab], object]:
     """A secondary takes no writes, as where a backup was killed, and its set writes on."""
-    context = lab.context
-    node = context.inventory.named(secondary_of(context, "shard-a"))
-    with node_client(node, login(context, ADMIN), seconds=600) as client:
-        client.admin.command("fsync", lock=True)
-        try:
-            yield NOTHING
-        finally:
-            with suppress(Exception):
-                while client.admin.command("fsyncUnlock")["lockCount"]:
-                    pass
+
+    @contextmanager
+    def make(lab: Lab) -> Iterator[Hand]:
+        context = lab.context
+        node = context.inventory.named(secondary_of(context, shard))
+        with node_client(node, login(context, ADMIN), seconds=600) as client:
+            client.admin.command("fsync", lock=True)
+            try:
+                yield NOTHING
+            finally:
+                with suppress(Exception):
+                    while client.admin.command("fsyncUnlock")["lockCount"]:
+                        pass
+
+    return make
 
 
 @contextmanager
@@ -454,7 +458,7 @@ ALL = (
         pairs=True,
     ),
     Condition("mongo-member-corrupted", corrupt_member, {"disk": True, "resync": True}),
-    Condition("mongo-replication-lag", locked_member, {"cause": "locked", "well": True}),
+    Condition("mongo-replication-lag", locked("shard-a"), {"cause": "locked", "well": True}),
     Condition("mongo-archive-behind", frozen_archiver),
     Condition("mongo-disk-filling", filling_disk, {"purge": False, "room": True}, root=True),
     Condition("router-lost", kill("a router is", lambda _: ["router-1"]), pairs=True),

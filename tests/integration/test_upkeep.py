@@ -6,8 +6,10 @@ from typing import Any, cast
 
 import pytest
 
+from cluster.clock import wait_for
 from cluster.metrics import Reading, values
 from cluster.server import Server
+from manifests.monitoring import local
 from mongo import members, nodes, spare
 from mongo.client import node_client, set_client
 from mongo.credentials import internal
@@ -162,6 +164,25 @@ def test_the_exporter_sees_everybody_and_who_is_frozen(context: LocalContext) ->
         assert values(first, "exporter_read_seconds")[()] < 5
     finally:
         exporter.close()
+
+
+def test_an_alert_fires_and_clears(shared_lab: Lab, context: LocalContext) -> None:
+    """A real Prometheus scrapes the exporter. All that exhaust it are in tests/drills."""
+    shared_lab.run("monitor", "up")
+    try:
+        assert firing(context) == set()
+        context.target.kill([server(context, "router-2")])
+        wait_for("the alert", lambda: "MongoRouterDown" in firing(context), seconds=60, every=0.5)
+        assert shared_lab.run("monitor", "alerts", code=1).stdout.count("router-lost") == 1
+        shared_lab.run("provision")
+        wait_for("silence", lambda: not firing(context), seconds=60, every=0.5)
+        assert shared_lab.run("monitor", "alerts").returncode == 0
+    finally:
+        shared_lab.run("monitor", "down", "--yes")
+
+
+def firing(context: LocalContext) -> set[str]:
+    return {one.name for one in local.alerts(context) if one.state == "firing"}
 
 
 def down(readings: list[Reading]) -> set[str]:

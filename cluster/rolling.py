@@ -13,8 +13,6 @@ from cluster.clock import Clock, wait_for
 from cluster.drill.contracts import Observer
 from cluster.errors import OpsError, RefusedError, UnreachableError
 from cluster.leading import Gap, Leading, watching
-from cluster.server import Server
-from cluster.target import Target
 
 READY_SECONDS = 120.0  # so long the others may take to be whole again after a turn
 HINT = "`skillswap-ops status` shows what is not well; `provision` starts what is down"
@@ -81,12 +79,6 @@ class Group(Protocol):
     def observer(self) -> Observer | None:
         """Who watches its lead; None where none is led for clients."""
         ...
-
-
-def restart_server(target: Target, server: Server) -> None:
-    """Stop it cleanly and start it, with its files as they should be now."""
-    target.stop(server)
-    target.start(server)
 
 
 def next_move(members: Sequence[str], leader: str, restarted: Set[str]) -> Move | None:

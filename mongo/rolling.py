@@ -8,7 +8,8 @@ from cluster.context import Context
 from cluster.drill.contracts import Observer
 from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Node
-from cluster.rolling import Group, HandOver, Move, restart_server
+from cluster.restarting import restart_server
+from cluster.rolling import Group, HandOver, Move
 from cluster.status import Health
 from mongo import members, nodes, servers, spare, upkeep
 from mongo.backup import archive
@@ -71,7 +72,7 @@ class SetGroup:
             upkeep.hand_over(self.context, self.replica_set)
             return
         restart_server(
-            self.context.target, servers.member(self.context, self.replica_set, self._node(move))
+            self.context, servers.member(self.context, self.replica_set, self._node(move))
         )
         upkeep.await_whole(self.context, self.replica_set)
 
@@ -113,7 +114,7 @@ class RouterGroup:
     def make(self, move: Move) -> None:
         """Restart it."""
         node = self.context.inventory.named(move.member)
-        restart_server(self.context.target, servers.router(self.context, node))
+        restart_server(self.context, servers.router(self.context, node))
         wait_for(
             f"{node.name}'s answer",
             lambda: self._serves(node),
@@ -160,7 +161,7 @@ class ArchiverGroup:
     def make(self, move: Move) -> None:
         """Restart it, and wait until it is level."""
         restart_server(
-            self.context.target,
+            self.context,
             servers.archiver(self.context, self.context.inventory.named(move.member)),
         )
 

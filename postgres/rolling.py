@@ -9,7 +9,8 @@ from cluster.context import Context
 from cluster.drill.contracts import Observer
 from cluster.errors import UnreachableError
 from cluster.inventory import Kind, Node
-from cluster.rolling import Group, HandOver, Move, restart_server
+from cluster.restarting import restart_server
+from cluster.rolling import Group, HandOver, Move
 from postgres import etcd, haproxy, names, patroni, servers, switchover
 from postgres.observer import ScopeObserver
 from postgres.scopes import Scope, dr_scope, scopes
@@ -76,11 +77,8 @@ class ScopeGroup:
             return
         node = self.context.inventory.named(move.member)
         # The pool first: without its PostgreSQL it would end its clients' waiting with errors.
-        restart_server(self.context.target, servers.pgbouncer(self.context, self.scope, node))
-        server = servers.patroni(self.context, self.scope, node)
-        self.context.target.stop(server)
-        self._wake()
-        self.context.target.start(server)
+        restart_server(self.context, servers.pgbouncer(self.context, self.scope, node))
+        restart_server(self.context, servers.patroni(self.context, self.scope, node), self._wake)
         switchover.await_whole(self.context, self.scope)
 
     def observer(self) -> Observer | None:
@@ -131,7 +129,7 @@ class EtcdGroup:
     def make(self, move: Move) -> None:
         """Restart it."""
         node = self.context.inventory.named(move.member)
-        restart_server(self.context.target, servers.etcd(self.context, self.scope, node))
+        restart_server(self.context, servers.etcd(self.context, self.scope, node))
         wait_for(
             f"{node.name}'s answer",
             lambda: _has_leader(node),
@@ -173,7 +171,7 @@ class ProxyGroup:
     def make(self, move: Move) -> None:
         """Restart it, and wait until it leads to the primary."""
         node = self.context.inventory.named(move.member)
-        restart_server(self.context.target, servers.haproxy(self.context, node))
+        restart_server(self.context, servers.haproxy(self.context, node))
         wait_for(
             f"{node.name}'s routes",
             lambda: self._routes(node),

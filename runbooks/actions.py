@@ -15,7 +15,7 @@ from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.errors import InvalidInputError, OpsError, RefusedError
 from cluster.lock import exclusive
-from cluster.rolling import restart_server
+from cluster.restarting import restart_server
 from cluster.server import Server
 from manifests import objects, redis
 from mongo.client import node_client
@@ -152,7 +152,7 @@ def stop_member(context: Context, values: Values, _say: Say) -> str:
 def restart(context: Context, values: Values, _say: Say) -> str:
     """Stop `server`, killing it where it does not end, and start it."""
     server = _server(context, values["server"])
-    restart_server(context.target, server)
+    restart_server(context, server)
     return f"{server.name} was started anew"
 
 

@@ -1,7 +1,7 @@
 """Day-2 work on the local target: the lock and supervision around it, and all engines' parts."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import mongo.rolling
 import mongo.upkeep
@@ -9,14 +9,18 @@ import postgres.reinit
 import postgres.rolling
 import postgres.switchover
 from cluster.backup.contracts import Say
+from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.drill.journal import Journal
+from cluster.errors import RefusedError, UnreachableError
 from cluster.lock import exclusive
-from cluster.rolling import Group, Move, Turn, moves, refuse, roll
+from cluster.restarting import finish, half_done
+from cluster.rolling import READY_SECONDS, Group, Move, Turn, moves, refuse, roll
 from mongo.upkeep import Resynced, SteppedDown
 from postgres import regions, restore_state
 from postgres.reinit import Reinitialised
 from postgres.switchover import SwitchedOver
+from skillswap_ops.engines import data_servers
 from skillswap_ops.restoring import ensure_supervision
 from skillswap_ops.wiring import LocalContext
 
@@ -82,12 +86,13 @@ def groups(context: Context, components: Sequence[str] = ()) -> tuple[Group, ...
     )
 
 
-def plan(found: Sequence[Group]) -> list[tuple[str, Move]]:
-    """What a rolling restart would do.
+def plan(context: Context, found: Sequence[Group]) -> list[tuple[str, Move]]:
+    """What a rolling restart would do, once one that was killed is finished.
 
     Raises RefusedError where a group could not stand it.
     """
-    refuse(found)
+    if not half_done(context.layout):
+        refuse(found)
     return [(group.name, move) for group in found for move in moves(group.members, group.leader())]
 
 
@@ -99,5 +104,22 @@ def restart(context: LocalContext, components: Sequence[str], say: Say) -> list[
     """
     with at_work(context, "restart"):
         found = groups(context, components)
+        if resumed := finish(context, data_servers(context)):
+            say(f"{resumed} was stopped by a restart that was killed: it is started")
+            _await_stand(context, found)
         refuse(found)
         return [turn for group in found for turn in roll(group, context.clock, say)]
+
+
+def _await_stand(context: Context, found: Sequence[Group]) -> None:
+    """Give what was just started time to be whole; what is not by then is refused as ever."""
+
+    def stands() -> bool:
+        try:
+            refuse(found)
+        except RefusedError as error:
+            raise UnreachableError(error.message) from error
+        return True
+
+    with suppress(UnreachableError):
+        wait_for("the rest", stands, seconds=READY_SECONDS, every=0.5, clock=context.clock)

@@ -38,8 +38,9 @@ def command(
 
     Secondaries, a step down, the old primary; standby, switchover, old primary; routers and proxies
     one at a time. Whether the others can do without a member is looked at before anything is
-    touched, and again before each turn. Redis and the object store have nobody to stand in for
-    them and are left alone; services have `services rollout`.
+    touched, and again before each turn. A restart that was killed is finished by the next one.
+    Redis and the object store have nobody to stand in for them and are left alone; services have
+    `services rollout`.
 
     \b
     Examples:
@@ -55,7 +56,7 @@ def command(
             "add --rolling; to restart everything at once: `stop`, then `provision`"
         )
     context = local_context(selection, must_exist=True)
-    planned = upkeep.plan(upkeep.groups(context, components))
+    planned = upkeep.plan(context, upkeep.groups(context, components))
     if dry_run:
         rows = [(group, str(move)) for group, move in planned]
         if selection.json:

@@ -1,5 +1,6 @@
 """Day 2 on the shared lab: hand-overs, members copied anew, restarts, their book, the metrics."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -8,6 +9,7 @@ import pytest
 
 from cluster.clock import wait_for
 from cluster.metrics import Reading, values
+from cluster.restarting import half_done
 from cluster.server import Server
 from manifests.monitoring import local
 from mongo import members, nodes, spare
@@ -131,6 +133,35 @@ def test_proxies_and_routers_restart_one_at_a_time(shared_lab: Lab, context: Loc
     assert [turn["move"] for turn in turns] == [f"restart {name}" for name in names]
     after = {name: context.target.state(server(context, name)).pid for name in names}
     assert all(before[name] != after[name] for name in names)
+
+
+def test_a_restart_that_is_killed_is_finished_by_the_next(
+    shared_lab: Lab, context: LocalContext
+) -> None:
+    """Killed while a router is stopped; the other one alone would not let it be restarted."""
+    words = ("restart", "--rolling", "--component", "routers", "--yes")
+    command = subprocess.Popen(
+        shared_lab.command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_for(
+            "a router that is stopped",
+            lambda: (
+                half_done(context.layout)
+                and not context.target.state(server(context, half_done(context.layout))).running
+            ),
+            seconds=60,
+            every=0.01,
+        )
+    finally:
+        command.kill()
+        command.wait()
+    name = half_done(context.layout)
+    again = shared_lab.run(*words)
+    assert not name or f"{name} was stopped by a restart that was killed" in again.stderr
+    assert context.target.state(server(context, "router-1")).running
+    assert context.target.state(server(context, "router-2")).running
+    assert half_done(context.layout) == ""
 
 
 def test_all_of_it_is_in_the_book(shared_lab: Lab) -> None:

@@ -103,6 +103,16 @@ class CanRestore(Protocol):
         ...
 
 
+@runtime_checkable
+class CanRestoreBeside(Protocol):
+    """Backups can be restored for a look by this process: the engines' programs are here."""
+
+    @property
+    def has_bench(self) -> bool:
+        """Whether they are."""
+        ...
+
+
 @dataclass(frozen=True)
 class Hit:
     """Proof that a fault was done: when (monotonic seconds), and what was seen."""

@@ -71,9 +71,16 @@ class PostgresBackups:
         point = mark(context, name)
         return Target(name=point.name)
 
-    def restore_beside(self, context: Context, target: Target, folder: Path, say: Say) -> Restored:
+    def restore_beside(
+        self,
+        context: Context,
+        target: Target,
+        folder: Path,
+        say: Say,
+        bench: Context | None = None,
+    ) -> Restored:
         """Into an empty folder of the servers' user; the server there is stopped again."""
-        return restore_beside.beside(context, target, folder, say)
+        return restore_beside.beside(context, target, folder, say, bench=bench)
 
     def restore_in_place(self, context: Context, target: Target, say: Say) -> Restored:
         """The whole cluster back to the target; the caller holds the cluster's lock."""

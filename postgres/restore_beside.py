@@ -3,7 +3,9 @@
 import json
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from cluster.backup.contracts import Restored, Say, Target
 from cluster.context import Context
@@ -17,22 +19,31 @@ from postgres.restore_target import Plan, choose, windows
 
 MARK = "restore.json"
 ACTION_BESIDE = "promote"
+MODEST = {"shared_buffers": "128MB"}  # a copy for a look: the cluster's own memory is not its
 
 
-def plan(context: Context, target: Target, say: Say, repository: int = 0) -> Plan:
+def plan(
+    context: Context,
+    target: Target,
+    say: Say,
+    repository: int = 0,
+    bench: Context | None = None,
+) -> Plan:
     """Decide where a restore begins and ends; what is not archived yet is archived now.
 
-    `repository`: from this one alone (0: the first that can).
+    `repository`: from this one alone (0: the first that can). `bench`: who reads it, see
+    `BackupEngine.restore_beside`.
 
     Raises InvalidInputError with the possible range where the target cannot be reached.
     """
-    found = stocks(context, repository)
+    place = bench or context
+    found = stocks(place, repository)
     last = max((window.last for stock in found for window in windows(stock)), default=None)
     beyond = target.time is not None and (last is None or target.time > last)
     if beyond or target.time is None:
         say("postgres: archiving what was written until now")
         if close_wal(context):
-            found = stocks(context, repository)
+            found = stocks(place, repository)
     return choose(target, found, points(context))
 
 
@@ -45,24 +56,27 @@ def beside(
     address: str = "",
     port: int = 0,
     repository: int = 0,
+    bench: Context | None = None,
 ) -> Restored:
     """Restore into an empty folder that the servers' user owns; the server is stopped again.
 
-    An earlier try that was cut off there is removed first. Raises as `BackupEngine` says.
+    An earlier try that was cut off there is removed first. Raises as `BackupEngine` says, which
+    says what a `bench` is, too.
     """
+    place = bench or context
     began = context.clock.monotonic()
     node = reader(context)
     made = at(node, folder, address=address, port=port)
     instance.check_socket(made)
-    chosen = plan(context, target, say, repository)
-    _clear(context, made)
-    instance.put(context, node, folder / MARK, json.dumps({"to": str(target), "done": False}))
-    fill(context, made, chosen, say, action=ACTION_BESIDE)
-    instance.start(context, made)
-    reached = instance.wait_promoted(context, made)
-    instance.stop(context, made)
+    chosen = plan(context, target, say, repository, bench)
+    _clear(place, made)
+    instance.put(place, node, folder / MARK, json.dumps({"to": str(target), "done": False}))
+    fill(place, made, chosen, say, action=ACTION_BESIDE, settings=MODEST)
+    instance.start(place, made)
+    reached = instance.wait_promoted(place, made)
+    instance.stop(place, made)
     # From now on it is a server as any other: its start reads no archive.
-    instance.put(context, node, folder / MARK, json.dumps({"to": str(target), "done": True}))
+    instance.put(place, node, folder / MARK, json.dumps({"to": str(target), "done": True}))
     return Restored(
         engine="postgres",
         label=chosen.backup.label,
@@ -70,7 +84,7 @@ def beside(
         seconds=context.clock.monotonic() - began,
         bytes_restored=chosen.backup.bytes_total,
         folder=folder,
-        how=f"start: {command(context, made, 'start')}\nstop:  {command(context, made, 'stop')}\n"
+        how=f"start: {command(place, made, 'start')}\nstop:  {command(place, made, 'stop')}\n"
         f"look:  psql -h {made.socket} -p {made.port} -U postgres",
     )
 
@@ -94,7 +108,15 @@ def at(node: Node, folder: Path, *, address: str = "", port: int = 0) -> Instanc
     return made if not port else Instance(node, folder, folder / "data", folder, port, address)
 
 
-def fill(context: Context, made: Instance, plan: Plan, say: Say, *, action: str) -> None:
+def fill(
+    context: Context,
+    made: Instance,
+    plan: Plan,
+    say: Say,
+    *,
+    action: str,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Put the backup's files there, configured to replay to the target."""
     node, data = made.node, str(made.data)
     say(f"postgres: restoring {plan.backup.label} from repository {plan.repository}")
@@ -115,7 +137,7 @@ def fill(context: Context, made: Instance, plan: Plan, say: Say, *, action: str)
     except OpsError as error:
         raise OpsError(error.message, DAMAGED) from error
     fetch = instance.restore_command(context, node, made.data, plan.repository)
-    instance.configure(context, made, {"restore_command": fetch})
+    instance.configure(context, made, {**settings, "restore_command": fetch})
     say(f"postgres: replaying WAL to {plan.value} on timeline {plan.timeline}")
 
 

@@ -117,8 +117,20 @@ class BackupEngine(Protocol):
     def expire(self, context: Context) -> tuple[str, ...]:
         """Remove what retention no longer keeps; the labels that went."""
 
-    def restore_beside(self, context: Context, target: Target, folder: Path, say: Say) -> Restored:
-        """Restore into an empty folder, without touching the cluster."""
+    def restore_beside(
+        self,
+        context: Context,
+        target: Target,
+        folder: Path,
+        say: Say,
+        bench: Context | None = None,
+    ) -> Restored:
+        """Restore into an empty folder, without touching the cluster.
+
+        `bench`: the same cluster as it is seen where the copy is made: the folders and programs of
+        that machine, which has nothing of the cluster but the topology, its secrets and the
+        repositories. None: among the servers' own folders, by their programs.
+        """
 
     def restore_in_place(self, context: Context, target: Target, say: Say) -> Restored:
         """Put the cluster back to that instant: all members re-made, one history from there on."""

@@ -22,6 +22,7 @@ from cluster.target import (
     CanKill,
     CanLoseMachines,
     CanRestore,
+    CanRestoreBeside,
     CanWipe,
     Hit,
     ServerState,
@@ -37,15 +38,20 @@ TRY_SECONDS = 2
 EVICT_SECONDS = 600
 SILENT_SECONDS = 120  # of a folder on its way
 CUT = "cut-"  # begins a pod's PEERS label while it is cut off; the cut's name follows
+NO_BENCH = "copies are restored in a pod of their own: `backup prove` starts it"
 POSSIBLE = (CanKill, CanFreeze, CanIsolate, CanWipe, CanLoseMachines)
 
 
 class KubernetesTarget:
-    """Pods of a namespace. Every call may raise what `Api` raises."""
+    """Pods of a namespace. Every call may raise what `Api` raises.
 
-    def __init__(self, api: Api, clock: Clock) -> None:
+    `has_bench`: this process is in the pod that has the engines' programs, and room for copies.
+    """
+
+    def __init__(self, api: Api, clock: Clock, *, has_bench: bool = False) -> None:
         self._api = api
         self._clock = clock
+        self.has_bench = has_bench
 
     @property
     def name(self) -> str:
@@ -145,6 +151,8 @@ class KubernetesTarget:
             return ""
         if need is CanRestore:
             return "restores work in folders of the servers' own machine: see docs/kubernetes.md"
+        if need is CanRestoreBeside:
+            return "" if self.has_bench else NO_BENCH
         return f"the kubernetes target has no {need.__name__.removeprefix('Can').lower()} fault"
 
     # Faults

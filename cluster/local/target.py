@@ -37,6 +37,7 @@ class LocalTarget(Killing, Throttling, Partitioning, Filling):
     """Servers as supervised processes in one folder."""
 
     name = "local"
+    has_bench = True
 
     def __init__(
         self, layout: Layout, user: RunAs, supervisord: str, clock: Clock = SYSTEM_CLOCK

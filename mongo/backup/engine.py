@@ -116,13 +116,21 @@ class MongoBackups:
         storage.delete(one.key for one in slices)
         return old
 
-    def restore_beside(self, context: Context, target: Target, folder: Path, say: Say) -> Restored:
+    def restore_beside(
+        self,
+        context: Context,
+        target: Target,
+        folder: Path,
+        say: Say,
+        bench: Context | None = None,
+    ) -> Restored:
         """All sets, each a server's data folder with what opens it, in an empty folder."""
+        place = bench or context
         restoring.refuse_full(folder)
         with _alone(context, "restore mongo"):
-            plan = self._plan(context, target, say)
-            made = restoring.restore(context, plan, folder, say)
-        return _restored(plan, made, folder, restoring.how(context, folder))
+            plan = self._plan(context, target, say, bench)
+            made = restoring.restore(place, plan, folder, say)
+        return _restored(plan, made, folder, restoring.how(place, folder))
 
     def restore_in_place(self, context: Context, target: Target, say: Say) -> Restored:
         """All members of all sets re-made, and a new history of the archive."""
@@ -138,12 +146,14 @@ class MongoBackups:
         with _alone(context, "restore all"):
             self._plan(context, target, say)
 
-    def _plan(self, context: Context, target: Target, say: Say) -> Plan:
+    def _plan(
+        self, context: Context, target: Target, say: Say, bench: Context | None = None
+    ) -> Plan:
         _refuse_without(context)
         instant = _instant(target)
         _release(context, say)
         _await(context, instant, say)
-        return planning.plan(_contents(context).catalogue, instant)
+        return planning.plan(_contents(context, bench).catalogue, instant)
 
     def _remove_unfinished(self, context: Context) -> None:
         """What a snapshot that was killed has stored."""
@@ -205,9 +215,9 @@ def _sets(context: Context) -> list[str]:
     return [one.name for one in nodes.replica_sets(context)]
 
 
-def _contents(context: Context) -> Contents:
+def _contents(context: Context, bench: Context | None = None) -> Contents:
     """What there is; a restore that was cut off began no history yet."""
-    place = settings.place(context)
+    place = settings.place(bench or context)
     cut_off = inplace.under_way(context)
     current = cut_off.parent if cut_off else None
     return catalogue.load(place.storage(), place.sealer(), _sets(context), current)

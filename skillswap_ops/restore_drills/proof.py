@@ -1,6 +1,7 @@
 """backup-proof: the newest backups of both engines restored beside the cluster, and compared.
 
 Nothing is broken: the stage only notes an instant of a load whose every write is in the ledger.
+The copies are made among the servers' folders, or at a bench (`skillswap_ops.bench`).
 """
 
 import shutil
@@ -14,7 +15,7 @@ import numpy as np
 
 import mongo.drills.common as mongo_common
 import postgres.drills.common as postgres_common
-from cluster.backup.contracts import BackupEngine, BackupKind, Restored, Target
+from cluster.backup.contracts import BackupEngine, BackupKind, Restored, Say, Target
 from cluster.context import Context
 from cluster.drill.contracts import (
     Availability,
@@ -30,7 +31,7 @@ from cluster.drill.contracts import (
 )
 from cluster.drill.noted import PitrTarget
 from cluster.errors import OpsError
-from cluster.target import CanRestore, Hit
+from cluster.target import CanRestoreBeside, Hit
 from mongo import live, nodes
 from mongo.backup.engine import ENGINE as MONGO
 from mongo.backup.looking import ids
@@ -42,13 +43,16 @@ from postgres.observer import ScopeObserver
 from postgres.restored_rows import rows
 from postgres.scopes import primary_scope
 from postgres.writer import LedgerTable
+from skillswap_ops.bench import bench_of, lay_out
 from skillswap_ops.healing import all_healers
 from skillswap_ops.restore_drills import checks
 from skillswap_ops.restore_drills.checks import Proof, Proofs
 from skillswap_ops.wholeness import lacks
+from skillswap_ops.wiring import LocalContext
 
 NOTED = "nothing to undo"
 BESIDE = "proof"
+ENGINES: tuple[BackupEngine, ...] = (MONGO, POSTGRES)
 AFTER = 3.0  # seconds of writes after the instant, which must not be in the copies
 RATE = 20.0
 Copies = Mapping[str, OpIds]
@@ -80,6 +84,11 @@ class NoteInstant:
 
 def proof(context: Context) -> Drill:
     """A short load on both stores, an instant of it, and both restored to it beside the cluster."""
+    return proof_at(context, bench_of(context))
+
+
+def proof_at(context: Context, bench: LocalContext | None) -> Drill:
+    """The same, restored at a bench; None: among the servers' folders."""
     kept: list[PitrTarget] = []
     streams = _streams(context)
     scene = mongo_common.scene(context)
@@ -95,10 +104,10 @@ def proof(context: Context) -> Drill:
         made,
         observers=(*made.observers, ScopeObserver(context, primary_scope(context))),
         healers={**all_healers(context), NOTED: lambda _record: None},
-        preflight=partial(_preflight, context),
+        preflight=partial(_preflight, context, bench),
         converged=lambda: lacks(context) or None,
         versions=lambda: {**live.versions(context), **wholeness.versions(context)},
-        collect=partial(_collect, context, kept, streams),
+        collect=partial(_collect, context, bench, kept, streams),
         checks=(checks.PROVED,),
     )
 
@@ -111,36 +120,49 @@ def _streams(context: Context) -> tuple[Stream, ...]:
     return tuple(replace(one, rate=RATE) for one in (*made, pooled))
 
 
-def _preflight(context: Context) -> Sequence[str]:
-    """The cluster is whole; an engine without any backup gets its first."""
+def _preflight(context: Context, bench: LocalContext | None) -> Sequence[str]:
+    """The cluster is whole; an engine without any backup gets its first.
+
+    Not from a bench, which has no way to the servers' data.
+    """
     sick = lacks(context)
     if sick:
         return [sick]
-    engines: tuple[BackupEngine, ...] = (MONGO, POSTGRES)
-    for engine in engines:
-        if not engine.windows(context):
-            engine.run(context, BackupKind.FULL, lambda _: None)
+    if bench:
+        lay_out(context, bench)
+    without = [engine for engine in ENGINES if not engine.windows(bench or context)]
+    if bench:
+        return [f"{one.name} has no backup yet: `skillswap-ops backup run`" for one in without]
+    for engine in without:
+        engine.run(context, BackupKind.FULL, lambda _: None)
     return []
 
 
 def _collect(
-    context: Context, kept: Sequence[PitrTarget], streams: Sequence[Stream], folder: Path
+    context: Context,
+    bench: LocalContext | None,
+    kept: Sequence[PitrTarget],
+    streams: Sequence[Stream],
+    folder: Path,
 ) -> None:
     """Restore both, read what the copies hold, and remove them."""
     if not kept:
         return
-    noted = kept[-1]
+    noted, place = kept[-1], bench or context
     engines = {
         stream.name: MONGO.name if isinstance(stream.store, SegmentStore) else POSTGRES.name
         for stream in streams
     }
     proofs = []
     for engine, read in ((MONGO, _read_mongo), (POSTGRES, _read_postgres)):
-        beside = _place(context, engine.name)
+        beside = _folder(place, engine.name)
+        restore = partial(engine.restore_beside, context, bench=bench)
         try:
-            made, copies = _restore(context, engine, noted, beside, partial(read, context, streams))
+            made, copies = _restore(
+                engine.name, restore, noted, beside, partial(read, place, streams)
+            )
         finally:
-            _remove(context, engine.name, beside)
+            _remove(place, engine.name, beside)
         proofs.append(made)
         for number, stream in enumerate(streams, start=1):
             if stream.name in copies:
@@ -150,18 +172,16 @@ def _collect(
 
 
 def _restore(
-    context: Context,
-    engine: BackupEngine,
+    engine: str,
+    restore: Callable[[Target, Path, Say], Restored],
     noted: PitrTarget,
     beside: Path,
     read: Callable[[Path], Copies],
 ) -> tuple[Proof, Copies]:
-    empty = Proof(engine=engine.name, at=noted.at, at_ns=noted.at_ns)
+    empty = Proof(engine=engine, at=noted.at, at_ns=noted.at_ns)
     began = time.monotonic()
     try:
-        done: Restored = engine.restore_beside(
-            context, Target(time=noted.at), beside, lambda _: None
-        )
+        done = restore(Target(time=noted.at), beside, lambda _: None)
         copies = read(beside)
     except OpsError as error:
         return empty.model_copy(update={"trouble": error.message}), {}
@@ -173,40 +193,40 @@ def _restore(
     return empty.model_copy(update=update), copies
 
 
-def _read_mongo(context: Context, streams: Sequence[Stream], beside: Path) -> Copies:
+def _read_mongo(place: Context, streams: Sequence[Stream], beside: Path) -> Copies:
     return {
-        stream.name: ids(context, beside, stream.group, *stream.store.namespace)
+        stream.name: ids(place, beside, stream.group, *stream.store.namespace)
         for stream in streams
         if isinstance(stream.store, SegmentStore)
     }
 
 
-def _read_postgres(context: Context, streams: Sequence[Stream], beside: Path) -> Copies:
-    started = restore_beside.start(context, beside)
+def _read_postgres(place: Context, streams: Sequence[Stream], beside: Path) -> Copies:
+    started = restore_beside.start(place, beside)
     try:
         return {
-            stream.name: rows(context, started, stream.store)
+            stream.name: rows(place, started, stream.store)
             for stream in streams
             if isinstance(stream.store, LedgerTable)
         }
     finally:
-        restore_beside.stop(context, beside)
+        restore_beside.stop(place, beside)
 
 
-def _place(context: Context, engine: str) -> Path:
+def _folder(place: Context, engine: str) -> Path:
     """A folder of the servers' user, short enough for a socket; a killed proof's is removed."""
-    node = nodes.config_servers(context).nodes[0]
-    beside = context.layout.run(node) / f"{BESIDE}-{engine}"
-    _remove(context, engine, beside)
-    context.target.run_tool(node, ("mkdir", "-m", "700", str(beside)))
+    node = nodes.config_servers(place).nodes[0]
+    beside = place.layout.run(node) / f"{BESIDE}-{engine}"
+    _remove(place, engine, beside)
+    place.target.run_tool(node, ("mkdir", "-m", "700", str(beside)))
     return beside
 
 
-def _remove(context: Context, engine: str, beside: Path) -> None:
+def _remove(place: Context, engine: str, beside: Path) -> None:
     if not beside.exists():
         return
     if engine == POSTGRES.name:
-        restore_beside.stop(context, beside)
+        restore_beside.stop(place, beside)
     shutil.rmtree(beside)
 
 
@@ -222,7 +242,7 @@ PROOF = DrillSpec(
     must_hold="acks at or before T in the copies, none after; the time is stated",
     seconds=90,
     build=proof,
-    needs=(CanRestore,),
+    needs=(CanRestoreBeside,),
     tags=frozenset({"mongo", "postgres", "restore", "proof"}),
     skip=_skip,
 )

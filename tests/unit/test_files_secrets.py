@@ -12,12 +12,17 @@ import pytest
 
 from cluster import secrets
 from cluster.clock import SYSTEM_CLOCK, wait_for
-from cluster.errors import InvalidInputError, OpsError, UnreachableError
+from cluster.errors import (
+    InvalidInputError,
+    MissingPrerequisiteError,
+    OpsError,
+    UnreachableError,
+)
 from cluster.files import write_atomic, write_private
 from cluster.inventory import inventory
 from cluster.layout import Layout
 from cluster.render import render
-from cluster.secrets import SecretStore
+from cluster.secrets import MountedSecrets, SecretStore
 from cluster.topology_file import load_topology
 
 
@@ -317,3 +322,15 @@ def test_where_things_are() -> None:
     assert layout.data(node) == Path("/state/skillswap/nodes/pg1/data")
     assert layout.log("pg1-pgbouncer") == Path("/state/skillswap/logs/pg1-pgbouncer.log")
     assert layout.topology == Path("/state/skillswap/topology.yaml")
+
+
+def test_mounted_secrets_are_read_and_never_made(tmp_path: Path) -> None:
+    """A password that a pod made up would fit no server, and no backup."""
+    (tmp_path / "known").write_text("abc\n", "ascii")
+    mounted = MountedSecrets(tmp_path)
+    assert mounted.get("known").get_secret_value() == "abc"
+    for ask in (mounted.get, mounted.key):
+        with pytest.raises(MissingPrerequisiteError, match="no secret archive-repo1-cipher"):
+            ask("archive-repo1-cipher")
+    assert mounted.find("archive-repo1-cipher") is None
+    assert [each.name for each in tmp_path.iterdir()] == ["known"]

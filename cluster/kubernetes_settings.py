@@ -73,6 +73,11 @@ class Sizes(Section):
     redis: StatefulPod = Field(StatefulPod(cpu=0.25, memory=0.5, volume=5), description="Redis")
     exporter: Pod = Field(Pod(cpu=0.1, memory=0.25), description="a metrics exporter")
     tool: Pod = Field(Pod(cpu=1, memory=1), description="this tool, as a Job")
+    proof: StatefulPod = Field(
+        StatefulPod(cpu=2, memory=4, volume=60),
+        description="the restore proof; its volume, which ends with it, holds all shards' data, "
+        "then PostgreSQL's",
+    )
     archiver: Pod = Field(Pod(cpu=0.25, memory=0.5), description="MongoDB's oplog archiver")
     archive: VolumeGibibytes = Field(100, description="GiB, of an archive that is a folder")
     backups: VolumeGibibytes = Field(
@@ -94,6 +99,10 @@ class Images(Section):
     tool: ImageName = Field(
         "skillswap/skillswap-ops:0.1.0",
         description="built from manifests/images/tool: this tool, and the services",
+    )
+    proof: ImageName = Field(
+        "skillswap/restore-proof:0.1.0",
+        description="built from manifests/images/proof: this tool, with the engines' programs",
     )
     haproxy: ImageName = Field("haproxy:2.6.24", description="Docker's official image")
     redis: ImageName = Field("redis:7.4.7", description="Docker's official image")
@@ -155,6 +164,9 @@ class Schedules(Section):
 
     backup: Cron = Field("30 2 * * *", description="a full backup of both stores")
     verify: Cron = Field("0 4 * * 0", description="every byte that a restore needs is read")
+    proof: Cron = Field(
+        "30 5 * * 6", description="the newest backups are restored and compared: the restore proof"
+    )
     drill: Cron = Field("0 9 1 1,4,7,10 *", description="the quarterly drills (TP3 §4)")
 
 
@@ -187,5 +199,5 @@ class Kubernetes(Section):
     service_replicas: Annotated[int, Field(ge=1, le=200)] | None = Field(
         None, description="least instances of every service; default: the catalogue's"
     )
-    schedules: Schedules = Field(Schedules(), description="backups, drills")
+    schedules: Schedules = Field(Schedules(), description="backups, their proof, drills")
     dr_cluster: DrCluster | None = Field(None, description="DR in a cluster of its own")

@@ -32,6 +32,7 @@ REDIS_NAME = "redis"
 ARCHIVE_NAME = "archive"
 BACKUPS_NAME = "backups"
 ARCHIVER_NAME = "archiver"
+PROOF_NAME = "restore-proof"
 SECRETS_NAME = "skillswap-secrets"
 DATA_PRIORITY = "skillswap-data"
 

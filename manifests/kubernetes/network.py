@@ -84,6 +84,7 @@ EDGE = Group(names.HAPROXY)
 REDIS = Group(names.REDIS)
 EXPORTERS = Group(names.EXPORTER)
 OPERATIONS = Group(names.OPERATIONS)
+PROOF = Group(names.OPERATIONS, names.PROOF_NAME)  # does all that the tool does, and reads backups
 
 
 def component(blueprint: Blueprint) -> Component:
@@ -170,6 +171,8 @@ def policies(blueprint: Blueprint) -> tuple[Typed, ...]:
     """Deny everything, let everybody resolve names, then open the arrows and the ways out."""
     topology, found = blueprint.topology, arrows(blueprint)
     groups = dict.fromkeys(end for arrow in found for end in (arrow.source, arrow.target))
+    if _buckets(topology, PROOF, ()):
+        groups[PROOF] = None
     return (
         _policy(topology, "deny-all", LabelSelector(), [], []),
         _policy(topology, "names", LabelSelector(), None, [_dns()]),
@@ -255,7 +258,7 @@ def _ways_out(
     outside = NetworkPolicyPeer(
         ipBlock=IPBlock(cidr=EVERYWHERE, except_=list(topology.kubernetes.pod_networks))
     )
-    if group.component == names.OPERATIONS or (group.component == names.POSTGRES and group.joined):
+    if group == OPERATIONS or (group.component == names.POSTGRES and group.joined):
         yield NetworkPolicyEgressRule(to=[anywhere], ports=_ports(API_PORTS))
     if buckets := sorted(_buckets(topology, group, services)):
         yield NetworkPolicyEgressRule(to=[outside], ports=_ports(buckets))
@@ -264,12 +267,13 @@ def _ways_out(
 def _buckets(topology: Topology, group: Group, services: Iterable[Service]) -> set[int]:
     """The ports of the S3 services that a group has to do with.
 
-    pgBackRest runs where PostgreSQL does; MongoDB's snapshots are taken, and read, by the tool.
+    pgBackRest runs where PostgreSQL does, and in the restore proof; MongoDB's snapshots are taken,
+    and read, by the tool.
     """
     external, backup = topology.objects.external, topology.mongo.backup
     if external and any(each.s3 and _service(each.name) == group for each in services):
         return {external.port}
-    if group.component == names.POSTGRES and not group.joined:
+    if group == PROOF or (group.component == names.POSTGRES and not group.joined):
         return {r.port for r in topology.archive.repositories if isinstance(r, S3Repository)}
     if group.component in {names.ARCHIVER, names.OPERATIONS} and backup.enabled:
         return {r.port for r in (backup.repository,) if isinstance(r, S3Repository)}

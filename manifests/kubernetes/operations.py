@@ -3,7 +3,7 @@
 A Job makes what objects cannot: replica sets, users, schema, the first backup. It has a name of its
 own for each topology and image, and does again nothing that is done. Then backups, their
 verification and drills by the calendar (TP3 §5: "snapshots quotidiens", §4: "tests de failover
-trimestriels").
+trimestriels"). The restore proof has the engines' programs, and a volume that ends with its pod.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,10 @@ from lightkube.models.core_v1 import (
     ConfigMapVolumeSource,
     Container,
     EnvVar,
+    EphemeralVolumeSource,
     ExecAction,
     PersistentVolumeClaimSpec,
+    PersistentVolumeClaimTemplate,
     PersistentVolumeClaimVolumeSource,
     PodAffinity,
     PodAffinityTerm,
@@ -44,19 +46,23 @@ from manifests.kubernetes.edge import NAME as EDGE
 from manifests.kubernetes.files import checksum
 from manifests.kubernetes.objects import Typed, manifests
 from manifests.kubernetes.programs import LAYOUT, SECRETS
-from manifests.kubernetes.rbac import DRILLS, OPERATOR, tool_accounts
+from manifests.kubernetes.rbac import DRILLS, OPERATOR, PROVER, tool_accounts
 from manifests.kubernetes.routers import NAME as ROUTERS
 from manifests.kubernetes.security import container_context, pod_context
 
 NAME = "operations"
 CONSOLE = "console"
 DRILL_JOB = "drills"
+PROOF_JOB = names.PROOF_NAME
 TOOL_CONTAINER = "tool"
 TOPOLOGY_FOLDER = "/skillswap-topology"
 TOPOLOGY_FILE = "topology.yaml"
 STATE = str(LAYOUT.root)
 STATE_CLAIM = "tool-state"
 IN_CLUSTER = "SKILLSWAP_OPS_IN_CLUSTER"
+BENCH = "SKILLSWAP_OPS_BENCH"  # set where copies can be restored
+BENCH_VOLUME = "bench"
+NOTES = "16Mi"  # pgBackRest's files: they hold passwords, and lie in memory
 PROVISION_SECONDS = 3600
 RETRIES = 5  # every step can be done again
 KEPT = 3
@@ -91,6 +97,7 @@ def component(blueprint: Blueprint) -> Component:
             ["drill", "run", "--tag", "quarterly", "--yes"],
             account=DRILLS,
         ),
+        *([_proof(blueprint)] if topology.mongo.backup.enabled else []),
     ]
     return Component(Idea.OPERATIONS, NAME, manifests(rows), (ROUTERS, EDGE, *redis, *archiver))
 
@@ -191,6 +198,67 @@ def _recurring(
             ),
         ),
     )
+
+
+def _proof(blueprint: Blueprint) -> CronJob:
+    """Copies are restored in this pod: see `skillswap_ops.bench`.
+
+    The engines' servers are there for a moment each, and detached from who started them: the pod's
+    first process takes them when they end, which the tool as the first would not.
+    """
+    topology = blueprint.topology
+    made = _recurring(
+        blueprint,
+        PROOF_JOB,
+        topology.kubernetes.schedules.proof,
+        ["backup", "prove"],
+        account=PROVER,
+    )
+    assert made.spec is not None  # noqa: S101 - `_recurring` has made it
+    job = made.spec.jobTemplate.spec
+    assert job is not None and job.template.spec is not None  # noqa: S101, PT018
+    pod = job.template.spec
+    pod.shareProcessNamespace = True
+    node = blueprint.inventory.of(Kind.POSTGRES)[0]
+    shared = archive.of_postgres(topology)
+    folders = {
+        BENCH_VOLUME: LAYOUT.run(node),
+        "conf": LAYOUT.conf(node),
+        "data": LAYOUT.data(node),
+    }
+    (tool,) = pod.containers
+    tool.image = topology.kubernetes.images.proof
+    tool.resources = pods.resources(topology.kubernetes.sizes.proof)
+    tool.env = [*(tool.env or ()), EnvVar(name=BENCH, value="1")]
+    tool.volumeMounts = [
+        *(tool.volumeMounts or ()),
+        *(VolumeMount(name=name, mountPath=str(path)) for name, path in folders.items()),
+        *([shared.mount] if shared else []),
+    ]
+    pod.volumes = [
+        *(pod.volumes or ()),
+        _bench(topology),
+        pods.memory("conf", NOTES),
+        pods.scratch("data", NOTES),
+        *([shared.volume] if shared else []),
+    ]
+    return made
+
+
+def _bench(topology: Topology) -> Volume:
+    """Of the class that encrypts, as every volume; it goes with its pod."""
+    kubernetes = topology.kubernetes
+    claim = PersistentVolumeClaimTemplate(
+        metadata=ObjectMeta(labels=names.labels(topology, names.OPERATIONS, PROOF_JOB)),
+        spec=PersistentVolumeClaimSpec(
+            accessModes=["ReadWriteOncePod"],
+            storageClassName=kubernetes.storage.name,
+            resources=VolumeResourceRequirements(
+                requests={"storage": f"{kubernetes.sizes.proof.volume}Gi"}
+            ),
+        ),
+    )
+    return Volume(name=BENCH_VOLUME, ephemeral=EphemeralVolumeSource(volumeClaimTemplate=claim))
 
 
 def _pod(

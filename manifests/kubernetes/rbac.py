@@ -12,13 +12,16 @@ from lightkube.resources.rbac_authorization_v1 import (
     RoleBinding,
 )
 
+from cluster.inventory import Kind
 from cluster.topology import Topology
 from manifests.kubernetes import names
+from manifests.kubernetes.inventory import pod_inventory
 from manifests.kubernetes.objects import Typed
 
 RBAC = "rbac.authorization.k8s.io"
 OPERATOR = "skillswap-operator"  # provisions, looks, backs up
 DRILLS = "skillswap-drills"  # breaks and mends
+PROVER = "skillswap-prover"  # restores copies, and changes nothing
 READ = ["get", "list", "watch"]
 
 # Patroni, docs/kubernetes.rst: config maps hold the leader's lease and the configuration; a pod
@@ -82,6 +85,27 @@ def tool_accounts(topology: Topology) -> tuple[Typed, ...]:
         *_machines(topology, OPERATOR, MACHINE_READER),
         *account(topology, DRILLS, names.OPERATIONS, DRILL_RULES),
         *_machines(topology, DRILLS, MACHINE_DRILLER),
+        *account(topology, PROVER, names.OPERATIONS, _prover_rules(topology)),
+    )
+
+
+def _prover_rules(topology: Topology) -> tuple[PolicyRule, ...]:
+    """Pods are looked at; whoever leads PostgreSQL archives what it has written by then, and the
+    archiver says how far it is: in these pods alone a program may be run.
+    """
+    found = pod_inventory(topology)
+    asked = (
+        *found.of(Kind.POSTGRES, group=topology.postgres.scope),
+        *found.of(Kind.ARCHIVER),
+    )
+    return (
+        PolicyRule(apiGroups=[""], resources=["pods"], verbs=READ),
+        PolicyRule(
+            apiGroups=[""],
+            resources=["pods/exec"],
+            resourceNames=[node.name for node in asked],
+            verbs=["create", "get"],
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from cluster.inventory import Kind
 from cluster.kubernetes.target import KubernetesTarget
 from cluster.kubernetes_settings import SecretSource
 from cluster.layout import PodLayout
-from cluster.secrets import SecretStore
+from cluster.secrets import MountedSecrets, SecretStore
 from cluster.server import Server
 from cluster.target import Target
 from cluster.topology import Topology
@@ -25,6 +25,7 @@ from manifests.services.catalogue import CATALOGUE
 from postgres.scopes import dr_scope
 from skillswap_ops.engines import engine_passwords
 from skillswap_ops.kubernetes.client import cluster_api
+from skillswap_ops.kubernetes.in_cluster import has_bench
 from skillswap_ops.service_stores import stores
 
 
@@ -64,8 +65,8 @@ def in_cluster_context(topology: Topology) -> Context:
         topology=topology,
         inventory=pod_inventory(topology),
         layout=layout,
-        secrets=SecretStore(SECRETS),
-        target=KubernetesTarget(cluster_api(topology), SYSTEM_CLOCK),
+        secrets=MountedSecrets(SECRETS),
+        target=KubernetesTarget(cluster_api(topology), SYSTEM_CLOCK, has_bench=has_bench()),
         programs=PodPrograms(),
     )
 

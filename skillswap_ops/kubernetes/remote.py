@@ -14,7 +14,7 @@ import click
 from cluster.errors import OpsError, UnreachableError
 from cluster.kubernetes.api import Api
 from cluster.kubernetes.labels import INSTANCE
-from manifests.kubernetes.operations import CONSOLE, DRILL_JOB, TOOL_CONTAINER
+from manifests.kubernetes.operations import CONSOLE, DRILL_JOB, PROOF_JOB, TOOL_CONTAINER
 from skillswap_ops import console
 from skillswap_ops.kubernetes.client import JOB_LABEL, cluster_api, wait_for_job
 from skillswap_ops.options import Selection, confirm
@@ -23,8 +23,9 @@ from skillswap_ops.wiring import home_folder, selected_topology
 # Options that say which cluster: the pod knows only one, and has its own state.
 PLACES = frozenset({"--topology", "-f", "--home", "--cluster", "--state"})
 LONGEST_SECONDS = 4 * 3600.0
-# They break things: a pod of their own, with rights of its own.
-AS_JOB = {("drill", "run"), ("drill", "heal")}
+BREAKING = frozenset({("drill", "run"), ("drill", "heal")})
+# A pod of their own, as the CronJob of that name makes it, with rights or programs of its own.
+AS_JOB = {**dict.fromkeys(BREAKING, DRILL_JOB), ("backup", "prove"): PROOF_JOB}
 
 
 def delegate(selection: Selection, words: Sequence[str]) -> int:
@@ -45,15 +46,17 @@ def delegate(selection: Selection, words: Sequence[str]) -> int:
 
 
 def run_job(api: Api, words: Sequence[str]) -> int:
-    """Run a drill as a Job of its own, which may do what the console may not; its exit code.
+    """Run a drill, or a proof, as a Job of its own, which can what the console cannot; its code.
 
     It goes on where this side is cut off; `drill report` has its evidence.
     """
-    if not {"--yes", "-y"} & set(words):
+    chosen = (words[0], words[1])
+    if chosen in BREAKING and not {"--yes", "-y"} & set(words):
         confirm("This breaks the cluster on purpose, or mends it. Go on?", yes=False)
         words = [*words, "--yes"]
-    name = f"{DRILL_JOB}-{secrets.token_hex(4)}"
-    api.start_job(DRILL_JOB, name, ["skillswap-ops", *words])
+    kind = AS_JOB[chosen]
+    name = f"{kind}-{secrets.token_hex(4)}"
+    api.start_job(kind, name, ["skillswap-ops", *words])
     console.say(f"job {name}")
     with suppress(OpsError):  # its exit code says more
         wait_for_job(api, name, click.echo, LONGEST_SECONDS)

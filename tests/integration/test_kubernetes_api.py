@@ -24,7 +24,8 @@ from cluster.kubernetes.target import CUT, KubernetesTarget
 from manifests.kubernetes.build import objects
 from manifests.kubernetes.component import Component
 from manifests.kubernetes.objects import Manifest
-from manifests.kubernetes.rbac import DRILLS, OPERATOR
+from manifests.kubernetes.operations import PROOF_JOB
+from manifests.kubernetes.rbac import DRILLS, OPERATOR, PROVER
 from tests.integration.api_server import ASSETS, TOKEN, Server, missing, running
 from tests.unit.kubernetes_samples import NAMES, edited, parts, plan
 from tests.unit.test_kubernetes_schemas import CUSTOM
@@ -282,6 +283,7 @@ def test_roles_allow_what_the_tool_does_and_no_more(
         group: str = "",
         sub: str = "",
         namespace: str = NAMESPACE,
+        name: str = "",
     ) -> bool:
         place = {
             "verb": verb,
@@ -289,6 +291,7 @@ def test_roles_allow_what_the_tool_does_and_no_more(
             "group": group,
             "subresource": sub,
             "namespace": namespace,
+            "name": name,
         }
         user = f"system:serviceaccount:{NAMESPACE}:{account}"
         answer = review.create_subject_access_review(
@@ -310,9 +313,36 @@ def test_roles_allow_what_the_tool_does_and_no_more(
     assert may(DRILLS, "create", "pods", sub="eviction")
     assert not may(OPERATOR, "delete", "persistentvolumeclaims")
     assert not may(OPERATOR, "patch", "nodes", namespace="")
+    assert may(PROVER, "create", "pods", sub="exec", name="pg1-0")
+    assert may(PROVER, "create", "pods", sub="exec", name="archiver-1")
+    assert may(PROVER, "list", "pods")
+    assert not may(PROVER, "create", "pods", sub="exec", name="shard-a-1")
+    assert not may(PROVER, "create", "pods", sub="exec", name="console-0")
+    for verb, resource in (("delete", "pods"), ("patch", "pods"), ("get", "secrets")):
+        assert not may(PROVER, verb, resource)
+    assert not may(PROVER, "create", "jobs", "batch")
     assert may("payments", "patch", "configmaps")
     assert not may("payments", "delete", "pods")
     assert not may("payments", "get", "secrets")
+
+
+def test_the_proof_can_be_started_by_hand(applied: tuple[str, ...], server: Server) -> None:
+    """As `backup prove` does: a Job of the CronJob's own template; nobody runs it here."""
+    connect(NAMESPACE).start_job(
+        PROOF_JOB, "restore-proof-x", ["skillswap-ops", "backup", "prove", "--seed", "7"]
+    )
+    found = client.BatchV1Api(server.connection).read_namespaced_job("restore-proof-x", NAMESPACE)
+    template = found.spec.template
+    assert template.spec.containers[0].command[-2:] == ["--seed", "7"]
+    assert template.spec.service_account_name == PROVER
+    claims = [each.ephemeral for each in template.spec.volumes if each.ephemeral]
+    assert len(claims) == 1
+    pod = {
+        "metadata": {"name": "restore-proof-x-1", "labels": dict(template.metadata.labels)},
+        "spec": server.connection.sanitize_for_serialization(template.spec),
+    }
+    made = client.CoreV1Api(server.connection).create_namespaced_pod(NAMESPACE, pod)
+    assert made.status.phase == "Pending", "admitted as restricted"
 
 
 def test_a_stranger_is_told_that_he_may_not(applied: tuple[str, ...], server: Server) -> None:

@@ -126,6 +126,7 @@ def test_only_those_who_keep_something_in_a_bucket_get_out_to_it() -> None:
 
     assert outside(parts("tp3")) == set()
     keepers = {"payments", "payments-dr", "every-archiver", "every-operations", "service-files"}
+    keepers |= {"restore-proof"}
     assert outside(parts("large")) == {(name, 443) for name in keepers}
     place = {"endpoint": "s3.example.org", "bucket": "skillswap"}
     repository = {"type": "s3", "port": 9443, **place}
@@ -139,6 +140,12 @@ def test_only_those_who_keep_something_in_a_bucket_get_out_to_it() -> None:
         ("every-archiver", 9443),
         ("every-operations", 9443),
         ("service-files", 8443),
+    }
+    archive = edited({"archive.repositories": [repository]})
+    assert outside(archive) == {
+        ("payments", 9443),
+        ("payments-dr", 9443),
+        ("restore-proof", 9443),
     }
 
 

@@ -218,7 +218,13 @@ def test_only_what_talks_to_kubernetes_has_a_token(name: str) -> None:
         for each in workloads(name)
         if pod(each.data)["spec"]["automountServiceAccountToken"]
     }
-    assert holders == {"payments", "payments-dr", "skillswap-operator", "skillswap-drills"}
+    assert holders == {
+        "payments",
+        "payments-dr",
+        "skillswap-operator",
+        "skillswap-drills",
+        "skillswap-prover",
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)

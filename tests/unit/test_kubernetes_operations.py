@@ -1,25 +1,35 @@
 """What the tool is told to do in the cluster: commands that exist, and can be done there."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import click
 import pytest
 
+from cluster.clock import SYSTEM_CLOCK
 from cluster.drill.contracts import DrillSpec
+from cluster.kubernetes.api import Api
 from cluster.kubernetes.target import KubernetesTarget
-from cluster.target import CanRestore
-from manifests.kubernetes.operations import CONSOLE
+from cluster.layout import Layout
+from cluster.local.target import LocalTarget
+from cluster.local.users import RunAs
+from cluster.target import CanRestore, CanRestoreBeside
+from manifests.kubernetes.build import objects
+from manifests.kubernetes.operations import BENCH, CONSOLE, PROOF_JOB
+from manifests.kubernetes.programs import LAYOUT
+from manifests.kubernetes.rbac import PROVER
 from skillswap_ops.catalogue import all_drills
 from skillswap_ops.drilling import tagged
 from skillswap_ops.main import cli
 from skillswap_ops.options import INSIDE
 from skillswap_ops.restore_drills.proof import PROOF
-from tests.unit.kubernetes_samples import NAMES, everything, one, parts
+from tests.unit.kubernetes_samples import NAMES, edited, everything, one, parts, plan, shipped
 from tests.unit.test_kubernetes_objects import pod
 
 CALENDAR = {
     "backup": ["backup", "run", "--kind", "full"],
     "backup-verify": ["backup", "verify"],
+    "restore-proof": ["backup", "prove"],
     "drills": ["drill", "run", "--tag", "quarterly", "--yes"],
 }
 
@@ -49,7 +59,7 @@ def parse(words: list[str]) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_job_calls_a_command_that_exists_and_works_inside(name: str) -> None:
     jobs = [each for each in everything(name) if each.kind in {"Job", "CronJob"}]
-    assert len(jobs) == 4
+    assert len(jobs) == 5
     for each in jobs:
         words = told(each.data)
         parse(words)
@@ -92,9 +102,9 @@ def test_backups_that_are_a_folder_are_mounted_where_they_are_written_and_read()
     assert not [each for each in everything("large") if each.name in {"backups", "archive"}]
 
 
-def lacking(spec: DrillSpec) -> str:
+def lacking(spec: DrillSpec, *, has_bench: bool = False) -> str:
     """Why the target cannot do a drill."""
-    target = KubernetesTarget.__new__(KubernetesTarget)
+    target = KubernetesTarget(cast("Api", None), SYSTEM_CLOCK, has_bench=has_bench)
     return next(filter(None, map(target.lacks, spec.needs)), "")
 
 
@@ -110,8 +120,53 @@ def test_the_quarter_has_drills_that_can_be_done_here() -> None:
 def test_what_restores_is_skipped_with_its_reason() -> None:
     """They work in the servers' folders, which are other machines' here."""
     restoring = {spec.name for spec in all_drills() if "restore" in spec.tags} | {"pg-dr-promote"}
-    skipped = {spec.name for spec in (*all_drills(), PROOF) if CanRestore in spec.needs}
-    assert restoring <= skipped
-    for spec in (*all_drills(), PROOF):
+    skipped = {spec.name for spec in all_drills() if CanRestore in spec.needs}
+    assert restoring - {PROOF.name} <= skipped
+    for spec in all_drills():
         if spec.name in skipped:
             assert "docs/kubernetes.md" in lacking(spec) or "fault" in lacking(spec)
+
+
+def test_the_proof_is_had_in_its_own_pod_alone() -> None:
+    """Elsewhere it is skipped as a drill, and `drill due` says how it is done."""
+    assert "`backup prove`" in lacking(PROOF)
+    assert not lacking(PROOF, has_bench=True)
+    assert not LocalTarget(Layout(Path("x")), RunAs(None, 0, 0), "").lacks(CanRestoreBeside)
+
+
+def test_the_proof_s_pod_has_its_image_its_room_and_both_repositories() -> None:
+    """A volume of the class that encrypts, which ends with the pod, where copies are made."""
+    made = one(parts("tp3"), f"CronJob/{PROOF_JOB}")
+    spec, tool = pod(made)["spec"], pod(made)["spec"]["containers"][0]
+    settings = shipped("tp3").kubernetes
+    assert tool["image"] == settings.images.proof
+    assert {"name": BENCH, "value": "1"} in tool["env"]
+    assert spec["shareProcessNamespace"] is True
+    assert spec["serviceAccountName"] == PROVER
+    mounts = {each["name"]: each["mountPath"] for each in tool["volumeMounts"]}
+    volumes = {each["name"]: each for each in spec["volumes"]}
+    assert set(mounts) == set(volumes)
+    claim = volumes["bench"]["ephemeral"]["volumeClaimTemplate"]["spec"]
+    assert claim["storageClassName"] == settings.storage.name
+    assert claim["resources"]["requests"]["storage"] == f"{settings.sizes.proof.volume}Gi"
+    node = plan("tp3").inventory.nodes[0]
+    layout = LAYOUT
+    assert mounts["bench"] == str(layout.run(node))
+    assert mounts["conf"] == str(layout.conf(node))
+    assert mounts["archive"] == str(layout.archive)
+    assert mounts["backups"] == str(layout.mongo_backups)
+    assert volumes["conf"]["emptyDir"]["medium"] == "Memory", "it holds passwords"
+
+
+def test_without_backups_of_mongo_there_is_no_proof() -> None:
+    found = edited({"mongo.backup": {"enabled": False}})
+    assert not [each for each in objects(found) if each.name == PROOF_JOB]
+
+
+def test_the_prover_may_run_programs_in_named_pods_and_change_nothing() -> None:
+    (role,) = [o for o in everything("tp3") if o.kind == "Role" and o.name == PROVER]
+    looked, run = role.data["rules"]  # type: ignore[misc]
+    assert looked == {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
+    assert run["resources"] == ["pods/exec"]  # type: ignore[index, call-overload]
+    assert run["resourceNames"] == ["pg1-0", "pgsync1-0", "archiver-1"]  # type: ignore[index, call-overload]
+    assert not [o for o in everything("tp3") if o.kind == "ClusterRole" and PROVER in o.name]

@@ -470,6 +470,14 @@ def test_a_drills_exit_code_is_its_jobs(code: int, capsys: pytest.CaptureFixture
     assert "pg-node-kill  pass" in capsys.readouterr().out
 
 
+def test_a_proof_is_a_job_of_its_own_and_asks_nothing() -> None:
+    """Its pod has the engines' programs; it breaks nothing."""
+    found = Jobs(0)
+    words = ["backup", "prove", "--target", "kubernetes"]
+    assert run_job(cast("Api", found), words) == 0
+    assert found.started == [("restore-proof", ["skillswap-ops", *words])]
+
+
 def test_a_drill_asks_before_it_is_sent() -> None:
     found = Jobs(0)
     with pytest.raises(click.UsageError, match="--yes"):

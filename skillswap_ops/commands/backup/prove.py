@@ -17,12 +17,16 @@ def prove(selection: Selection, *, seed: int | None) -> None:
     that was sent later. Nothing of the cluster is touched. It is the drill `backup-proof`: its
     evidence is in the history, and `drill due` says when it must be done again.
 
+    On Kubernetes a pod with the engines' programs and a volume of its own does it
+    (docs/kubernetes.md).
+
     Exit codes: 0 proved, 1 not, 3 inconclusive.
 
     \b
     Examples:
       skillswap-ops backup prove
       skillswap-ops backup prove --output json
+      skillswap-ops backup prove --target kubernetes
       skillswap-ops drill report backup-proof --html
     """
     from skillswap_ops.commands.drill.run import run_and_show

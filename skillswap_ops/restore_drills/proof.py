@@ -130,11 +130,11 @@ def _preflight(context: Context, bench: LocalContext | None) -> Sequence[str]:
         return [sick]
     if bench:
         lay_out(context, bench)
-    without = [engine for engine in ENGINES if not engine.windows(bench or context)]
-    if bench:
-        return [f"{one.name} has no backup yet: `skillswap-ops backup run`" for one in without]
-    for engine in without:
-        engine.run(context, BackupKind.FULL, lambda _: None)
+        without = [one for one in ENGINES if not any(each.good for each in one.list(bench))]
+        return [f"{one.name} has no good backup: `skillswap-ops backup list`" for one in without]
+    for engine in ENGINES:
+        if not engine.windows(context):
+            engine.run(context, BackupKind.FULL, lambda _: None)
     return []
 
 

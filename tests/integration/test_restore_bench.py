@@ -17,7 +17,7 @@ from cluster.clock import wait_for
 from cluster.drill.contracts import DrillSpec
 from cluster.drill.report import RunSummary
 from cluster.drill.runner import Hooks
-from cluster.drill.verdict import Validity
+from cluster.drill.verdict import Conclusion, Validity
 from cluster.inventory import Node
 from cluster.layout import PodLayout
 from cluster.local.target import LocalTarget
@@ -149,7 +149,7 @@ def test_the_proof_from_a_bench_is_a_proof(shared_lab: Lab, pod: Path) -> None:
     """Restored there, compared with the ledger, in the history; and nothing is left of it."""
     at = bench(shared_lab, pod)
     found = prove(shared_lab, at)
-    assert found.verdict == "pass", found.findings
+    assert (found.conclusion, found.exit_code) == (Conclusion.PASS, 0), found
     proved = [each for each in found.findings if each.check == PROVED]
     assert {each.validity for each in proved} == {Validity.VALID}
     assert len(proved) == len(found.streams) == 3  # two segments, the payments
@@ -172,5 +172,5 @@ def test_another_key_proves_nothing(shared_lab: Lab, pod: Path) -> None:
     at = bench(shared_lab, pod)
     (pod / "secrets" / "mongo-backup-key").write_text("QUJD" * 86, "ascii")
     found = prove(shared_lab, at)
-    assert found.verdict == "inconclusive"
-    assert "mongo has no backup yet" in str(found)
+    assert (found.conclusion, found.exit_code) == (Conclusion.INCONCLUSIVE, 3)
+    assert "mongo has no good backup" in str(found)

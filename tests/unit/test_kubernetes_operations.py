@@ -165,8 +165,8 @@ def test_without_backups_of_mongo_there_is_no_proof() -> None:
 
 def test_the_prover_may_run_programs_in_named_pods_and_change_nothing() -> None:
     (role,) = [o for o in everything("tp3") if o.kind == "Role" and o.name == PROVER]
-    looked, run = role.data["rules"]  # type: ignore[misc]
+    looked, run = cast("list[dict[str, Any]]", role.data["rules"])
     assert looked == {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
-    assert run["resources"] == ["pods/exec"]  # type: ignore[index, call-overload]
-    assert run["resourceNames"] == ["pg1-0", "pgsync1-0", "archiver-1"]  # type: ignore[index, call-overload]
+    assert run["resources"] == ["pods/exec"]
+    assert run["resourceNames"] == ["pg1-0", "pgsync1-0", "archiver-1"]
     assert not [o for o in everything("tp3") if o.kind == "ClusterRole" and PROVER in o.name]

@@ -34,7 +34,8 @@ from skillswap_ops.restore_drills.proof import PROOF, proof_at
 from skillswap_ops.wiring import LocalContext
 from tests.conftest import Lab
 
-pytestmark = [pytest.mark.servers, pytest.mark.root]
+# A restore of everything takes longer than CI has.
+pytestmark = [pytest.mark.servers, pytest.mark.root, pytest.mark.exhaustive]
 HIDE = 'mount -t tmpfs none "$0" && exec "$@"'
 
 

@@ -17,10 +17,11 @@ from cluster.errors import InvalidInputError, OpsError, RefusedError
 from cluster.lock import exclusive
 from cluster.restarting import restart_server
 from cluster.server import Server
+from cluster.target import CanKill
 from manifests import objects, redis
 from mongo.client import node_client
 from mongo.credentials import internal
-from postgres import names, patroni
+from postgres import names, patroni, remake
 from postgres.client import superuser
 from postgres.scopes import Scope, primary_scope, scopes
 from runbooks.runner import Action
@@ -139,13 +140,21 @@ def end_idle(context: Context, values: Values, _say: Say) -> str:
 
 
 def stop_member(context: Context, values: Values, _say: Say) -> str:
-    """Stop the servers of the PostgreSQL node `member`: nothing of it takes writes any more."""
+    """Stop the servers of the PostgreSQL node `member`: nothing of it takes writes any more.
+
+    A Patroni that is paused leaves PostgreSQL running when it ends (patroni.ha.Ha.shutdown): that
+    is killed. Raises OpsError where something still listens.
+    """
     node = context.inventory.named(values["member"])
     own = [one for one in postgres.servers.servers(context) if one.node == node]
     if not own:
         raise InvalidInputError(f"{node.name} is no PostgreSQL node that is to run")
     for server in own:
         context.target.stop(server)
+    if remake.listens(node) and isinstance(context.target, CanKill):
+        context.target.kill(own)
+    if remake.listens(node):
+        raise OpsError(f"PostgreSQL of {node.name} still runs", "take its machine off the network")
     return f"{', '.join(one.name for one in own)} stopped"
 
 

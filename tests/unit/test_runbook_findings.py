@@ -105,7 +105,9 @@ CONDITIONS: dict[str, tuple[Fact, ...]] = {
     "router-unwell --router router-1": (down("router-1", "router", "router", "degraded"),),
     "pg-primary-lost --scope payments": PG_GONE,
     "pg-sync-standby-lost --scope payments --member pgsync1": STANDBY_GONE,
-    "pg-split-brain --member pgdr1": (replace(PGDR1, writable=True, streaming=None),),
+    "pg-split-brain --scope payments-dr --member pgdr1": (
+        replace(PGDR1, writable=True, streaming=None),
+    ),
     "pg-replication-lag --member pgdr1": (replace(PGDR1, streaming=False),),
     "pg-archive-failing --member pg1": (PgArchive("pg1", "payments", True, 90.0),),
     "pg-etcd-quorum-lost --scope payments": ETCD_GONE,

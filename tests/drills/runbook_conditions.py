@@ -27,7 +27,7 @@ from mongo.credentials import ADMIN, KEYFILE, login
 from postgres import guarantees, names, patroni, restore_state
 from postgres.client import superuser
 from postgres.faults.archive_outage import folder_repository, switch_wal
-from postgres.scopes import primary_scope
+from postgres.scopes import Scope, primary_scope, scopes
 from runbooks.facts.reading import look
 from runbooks.facts.records import MongoSet
 from runbooks.facts.records import Server as ServerFact
@@ -220,20 +220,17 @@ def killed_rollout(lab: Lab) -> Iterator[Hand]:
 
 
 @contextmanager
-def paused_and_killed(lab: Lab) -> Iterator[Hand]:
-    """Patroni was paused for maintenance and forgotten; then the primary dies."""
-    context = lab.context
-    scope, password = primary_scope(context), names.password(context, names.REST_USER)
-    node = patroni.leader_of(scope)
-    patroni.change_config(node, password, {"pause": True})
+def paused(context: LocalContext, scope: Scope) -> Iterator[None]:
+    """Patroni is paused, as for maintenance: it mends nothing by itself."""
+    password = names.password(context, names.REST_USER)
+    patroni.change_config(scope.members[0], password, {"pause": True})
     wait_for(
         "a pause",
         lambda: all(one.paused for one in patroni.states(scope.members).values()),
         seconds=30,
     )
-    context.target.kill(servers(context, node.name))
     try:
-        yield NOTHING
+        yield
     finally:
         for member in scope.members:
             with suppress(OpsError):
@@ -241,25 +238,38 @@ def paused_and_killed(lab: Lab) -> Iterator[Hand]:
 
 
 @contextmanager
-def promoted_dr(lab: Lab) -> Iterator[Hand]:
-    """Somebody promotes the DR standby by hand, past Patroni."""
+def paused_and_killed(lab: Lab) -> Iterator[Hand]:
+    """Patroni was paused for maintenance and forgotten; then the primary dies."""
     context = lab.context
-    with superuser(context, context.inventory.named("pgdr1")) as connection:
-        connection.execute("SELECT pg_promote(wait => false)")
-    yield NOTHING
+    scope = primary_scope(context)
+    primary = patroni.leader_of(scope)
+    with paused(context, scope):
+        context.target.kill(servers(context, primary.name))
+        yield NOTHING
+
+
+def follower(context: LocalContext) -> Scope:
+    return next(one for one in scopes(context) if one.follows is not None)
+
+
+@contextmanager
+def promoted_dr(lab: Lab) -> Iterator[Hand]:
+    """Somebody promotes the DR standby by hand, while its Patroni is paused."""
+    context = lab.context
+    with paused(context, follower(context)):
+        with superuser(context, context.inventory.named("pgdr1")) as connection:
+            connection.execute("SELECT pg_promote(wait => false)")
+        yield NOTHING
 
 
 @contextmanager
 def paused_replay(lab: Lab) -> Iterator[Hand]:
-    """Somebody pauses the replay of the DR standby, and goes home."""
+    """The replay of the DR standby was paused, and its Patroni, which would resume it."""
     context = lab.context
-    with superuser(context, context.inventory.named("pgdr1")) as connection:
-        connection.execute("SELECT pg_wal_replay_pause()")
-    try:
-        yield NOTHING
-    finally:
+    with paused(context, follower(context)):
         with superuser(context, context.inventory.named("pgdr1")) as connection:
-            connection.execute("SELECT pg_wal_replay_resume()")
+            connection.execute("SELECT pg_wal_replay_pause()")
+        yield NOTHING
 
 
 @contextmanager
@@ -467,7 +477,14 @@ ALL = (
     Condition(
         "pg-split-brain",
         promoted_dr,
-        {"which": True, "fence": True, "keep": True, "well": False, "reinit": True},
+        {
+            "which": True,
+            "paused": True,
+            "fence": True,
+            "keep": True,
+            "well": False,
+            "reinit": True,
+        },
     ),
     Condition("pg-replication-lag", paused_replay, {"cause": "paused", "well": True}, pairs=True),
     Condition("pg-archive-failing", closed_archive, {"repository": True}),

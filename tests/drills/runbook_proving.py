@@ -16,6 +16,7 @@ from runbooks import proofs
 from runbooks.catalogue import catalogue
 from runbooks.facts.reading import look
 from runbooks.findings import Finding, findings
+from runbooks.journal import Ended, runs
 from skillswap_ops.runbooking import sla_seconds
 from tests.conftest import Lab
 from tests.drills.runbook_conditions import Condition, Hand, left_over
@@ -75,6 +76,7 @@ def _prove(lab: Lab, condition: Condition, folder: Path) -> Row:
             ran = time.monotonic()
             lab.run(*words, "--answers", str(answers), seconds=900)
             took = time.monotonic() - ran
+            assert changes(lab), "it went away by itself: the run has done nothing"
         wait_until_healthy(lab, condition.settle)
         acked, lost = ledger.judge()
     assert not left_over(lab)
@@ -85,6 +87,15 @@ def _prove(lab: Lab, condition: Condition, folder: Path) -> Row:
     row = Row(condition.runbook, named, took, promised, acked, lost)
     record(row, (condition.make.__doc__ or "").strip().splitlines()[0])
     return row
+
+
+def changes(lab: Lab) -> list[str]:
+    """The steps of the newest run that changed something."""
+    run = runs(lab.context.layout.root)[-1]
+    steps = [each.step for each in catalogue()[run.opened.runbook].steps]
+    changing = {step.id for step in steps if step.step == "do"}
+    ended = [one for one in run.entries if isinstance(one, Ended) and one.outcome == "ok"]
+    return [one.step for one in ended if one.step in changing]
 
 
 def doctor(lab: Lab) -> tuple[Finding, ...]:

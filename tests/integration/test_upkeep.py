@@ -22,7 +22,7 @@ from skillswap_ops.monitoring.exporter import Exporter
 from skillswap_ops.wiring import LocalContext
 from tests.conftest import Lab
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.exhaustive]  # as a file not shown in CI's time yet
 
 ROWS = 500
 

@@ -27,7 +27,8 @@ from lightkube.resources.policy_v1 import PodDisruptionBudget
 from cluster.topology import Topology
 from manifests.kubernetes import names
 
-# The program's own steps wait for what these become: initiating a set comes after its pods.
+# The program's own steps wait for what these become: initiating a set comes after its pods. Pulumi
+# would wait for a Service's pods too, which come after it, and ten minutes for each.
 NO_WAIT = {"pulumi.com/skipAwait": "true"}
 STICKY_SECONDS = 10_800  # a cursor and a transaction belong to the router that they began on
 
@@ -139,7 +140,7 @@ def service(
     instance = instance or name
     affinity = SessionAffinityConfig(clientIP=ClientIPConfig(timeoutSeconds=STICKY_SECONDS))
     return Service(
-        metadata=names.meta(topology, name, component, instance),
+        metadata=names.meta(topology, name, component, instance, NO_WAIT),
         spec=ServiceSpec(
             type="ClusterIP",
             selector={**names.chosen(component, instance), **(more or {})},

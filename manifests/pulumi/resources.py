@@ -7,7 +7,6 @@ import pulumi
 from manifests.kubernetes.objects import Manifest
 
 SECRET_FIELDS = ("stringData", "data")
-# An object of this name that is there already was made by another hand: say so, do not take it.
 DELETE_TIMEOUT = pulumi.CustomTimeouts(create="10m", update="10m", delete="10m")
 
 

@@ -51,6 +51,8 @@ class Engine:
                 "PULUMI_BACKEND_URL": backend.url,
                 "PULUMI_CONFIG_PASSPHRASE": backend.passphrase.get_secret_value(),
                 "PULUMI_SKIP_UPDATE_CHECK": "true",
+                # As the program asks for; providers before that option know only this.
+                "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
             }
         )
         _make_folder(backend.url)

@@ -40,7 +40,10 @@ def plan(selection: Selection, state: str | None) -> list[Finished]:
     found = _components(selection, topology)
     steps = steps_of(found)
     changes = _engine(selection, topology, found, state).preview()
-    return [finished(steps, change, preview=True) for change in changes]
+    # Pulumi tells of them as it comes to them, in parallel; a plan is to be the same twice.
+    order = {name: number for number, name in enumerate(steps)}
+    ordered = sorted(changes, key=lambda each: (order.get(each.key, len(order)), each.key))
+    return [finished(steps, change, preview=True) for change in ordered]
 
 
 def provision(selection: Selection, state: str | None) -> list[Finished]:

@@ -54,7 +54,7 @@ def secondary(shard: str) -> Callable[[LocalContext], list[str]]:
 
 def kill_instance(lab: Lab) -> object:
     """One of a service's instances dies."""
-    return kill(lambda _: [f"{SERVICE}-1"])(lab)
+    return kill("an instance is", lambda _: [f"{SERVICE}-1"])(lab)
 
 
 @contextmanager
@@ -96,10 +96,14 @@ def frozen_under_pause(lab: Lab) -> Iterator[Hand]:
 
 
 MEMBERS = (
-    Fault(("MongoMemberDown",), kill(secondary("shard-a"))),
-    Fault(("MongoRouterDown",), kill(lambda _: ["router-2"])),
-    Fault(("ServerDown",), kill(lambda _: ["haproxy-2"])),
-    Fault(("PostgresNoSyncStandby",), kill(lambda one: [conditions.standby(one)]), shows=5),
+    Fault(("MongoMemberDown",), kill("a secondary is", secondary("shard-a"))),
+    Fault(("MongoRouterDown",), kill("a router is", lambda _: ["router-2"])),
+    Fault(("ServerDown",), kill("a proxy is", lambda _: ["haproxy-2"])),
+    Fault(
+        ("PostgresNoSyncStandby",),
+        kill("the standby is", lambda one: [conditions.standby(one)]),
+        shows=5,
+    ),
     Fault(("PostgresArchiveFailing",), conditions.closed_archive, shows=10),
     Fault(("PostgresReplicationLag",), conditions.paused_replay, shows=40),
     Fault(("MongoReplicationLag",), conditions.locked("shard-b"), shows=35),
@@ -107,10 +111,13 @@ MEMBERS = (
     Fault(("ServiceNotReady",), kill_instance, shows=RECORDS_SECONDS),
 )
 MAJORITIES = (
-    Fault(("MongoShardOffline",), kill(lambda _: ["shard-b-1", "shard-b-2"])),
-    Fault(("MongoConfigServersLost",), kill(lambda _: ["config-1", "config-2"])),
-    Fault(("EtcdNoQuorum",), kill(lambda _: ["etcd-1", "etcd-2"])),
-    Fault(("PostgresNoPrimary", "PostgresRegionLost"), kill(lambda _: ["pg1", "pgsync1"])),
+    Fault(("MongoShardOffline",), kill("a majority is", lambda _: ["shard-b-1", "shard-b-2"])),
+    Fault(("MongoConfigServersLost",), kill("a majority is", lambda _: ["config-1", "config-2"])),
+    Fault(("EtcdNoQuorum",), kill("a majority is", lambda _: ["etcd-1", "etcd-2"])),
+    Fault(
+        ("PostgresNoPrimary", "PostgresRegionLost"),
+        kill("a region is", lambda _: ["pg1", "pgsync1"]),
+    ),
 )
 WAITS = (
     Fault(("PoolExhausted",), conditions.exhausted_pool, shows=10),
@@ -124,7 +131,7 @@ WAVES = {
     "edge": (Fault(("EdgeLeadsElsewhere",), frozen_under_pause, shows=5),),
     "promoted": (Fault(("PostgresDrNotStandby", "PostgresSplitBrain"), conditions.promoted_dr),),
     "disk": (Fault(("MongoDiskFilling",), conditions.filling_disk),),
-    "blind": (Fault(("MonitoringBlind",), kill(lambda _: ["exporter-1"])),),
+    "blind": (Fault(("MonitoringBlind",), kill("an exporter is", lambda _: ["exporter-1"])),),
     "away": (Fault(("PostgresDrLeads",), conditions.region_away, shows=RECORDS_SECONDS),),
 }
 AFTER = {"promoted": ("pg", "reinit", "pgdr1", "--yes"), "away": ("dr", "failback", "--yes")}

@@ -142,10 +142,10 @@ def test_no_password_is_in_the_state(engine: Engine, server: Server) -> None:
             assert not [line for line in lines if line in text], secret.metadata.name
 
 
-def called(server: Server, home: Path, *words: str, text: str | None = None) -> Result:
+def called(server: Server, home: Path, *words: str) -> Result:
     """The command as a person types it."""
     where = ("--target", "kubernetes", "--home", str(home))
-    return CliRunner().invoke(cli, [*words, *where], input=text)
+    return CliRunner().invoke(cli, [*words, *where])
 
 
 def test_plan_leaves_out_what_no_operator_defined(server: Server, tmp_path: Path) -> None:
@@ -161,8 +161,9 @@ def test_plan_leaves_out_what_no_operator_defined(server: Server, tmp_path: Path
 
 
 def test_destroy_asks_and_names_the_volumes(server: Server, tmp_path: Path) -> None:
-    ended = called(server, tmp_path, "destroy", text="n\n")
-    assert ended.exit_code == 1
+    ended = called(server, tmp_path, "destroy")
+    assert ended.exit_code == 2  # nobody is there to answer
+    assert "without a terminal add --yes" in ended.output
     for volume in ("data-shard-a-1", "data-pg1-0", "archive", "backups"):
         assert volume in ended.output
     apps = client.AppsV1Api(server.connection)

@@ -12,7 +12,7 @@ from cluster.schema.catalogue import BY_NAME
 from cluster.schema.types import Entity, Kind
 from mongo import guarantees, nodes
 from mongo.client import Client, Document, router_client
-from mongo.credentials import APPLICATION, login
+from mongo.credentials import ADMIN, APPLICATION, login
 from mongo.references import MongoEnds
 from skillswap_ops.integrity import Link, Observer, check_references, links
 from skillswap_ops.wiring import LocalContext
@@ -170,15 +170,16 @@ def test_an_entity_that_is_not_declared(lab: Lab) -> None:
     assert 'there is no entity "MESAGE"' in ended.stderr
 
 
-def test_without_a_collection_nothing_is_called_clean(lab: Lab, application: Client) -> None:
+def test_without_a_collection_nothing_is_called_clean(lab: Lab) -> None:
     """A collection that is not there has no orphans, but it is not whole either."""
     context: LocalContext = lab.context
-    database = application["users_skills"]
-    database["LIEN_IDENTITE"].rename("drill_away")
-    try:
-        ended = lab.run("data", "check", code=1)
-        assert "the schema is not applied: users_skills has no LIEN_IDENTITE" in ended.stderr
-        assert "schema apply" in ended.stderr
-    finally:
-        database["drill_away"].rename("LIEN_IDENTITE")
+    with router_client(nodes.routers(context), login(context, ADMIN)) as administrator:
+        database = administrator["users_skills"]
+        database["LIEN_IDENTITE"].rename("drill_away")
+        try:
+            ended = lab.run("data", "check", code=1)
+            assert "the schema is not applied: users_skills has no LIEN_IDENTITE" in ended.stderr
+            assert "schema apply" in ended.stderr
+        finally:
+            database["drill_away"].rename("LIEN_IDENTITE")
     assert check_references(context, links(("LIEN_IDENTITE",)), Observer()).clean

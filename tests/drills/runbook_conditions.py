@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from secrets import token_urlsafe
@@ -161,16 +161,25 @@ def _servers_seen(context: LocalContext, name: str) -> list[ServerFact]:
     return [cast("ServerFact", one) for one in every if one.name == name]
 
 
-@contextmanager
-def frozen_archiver(lab: Lab) -> Iterator[Hand]:
-    """The archiver is frozen."""
-    context = lab.context
-    frozen = servers(context, "archiver-1")
-    context.target.freeze(frozen)
-    try:
-        yield NOTHING
-    finally:
-        context.target.thaw(frozen)
+def freeze(what: str, name: str) -> Callable[[Lab], AbstractContextManager[Hand]]:
+    """A node that is frozen until the proof is over; `what` says which."""
+
+    @contextmanager
+    def make(lab: Lab) -> Iterator[Hand]:
+        context = lab.context
+        frozen = servers(context, name)
+        context.target.freeze(frozen)
+        try:
+            yield NOTHING
+        finally:
+            context.target.thaw(frozen)
+
+    make.__doc__ = f"{what} is frozen."
+    return make
+
+
+frozen_archiver = freeze("The archiver", "archiver-1")
+frozen_instance = freeze("An instance of a service", "skills-2")
 
 
 @contextmanager
@@ -183,18 +192,6 @@ def strange_key(lab: Lab) -> Iterator[Hand]:
     path.write_text(token_urlsafe(48))  # its owner and mode stay
     context.target.supervisor.start(router.name)  # target.start would write the right one
     yield NOTHING
-
-
-@contextmanager
-def frozen_instance(lab: Lab) -> Iterator[Hand]:
-    """An instance of a service is frozen."""
-    context = lab.context
-    frozen = servers(context, "skills-2")
-    context.target.freeze(frozen)
-    try:
-        yield NOTHING
-    finally:
-        context.target.thaw(frozen)
 
 
 @contextmanager

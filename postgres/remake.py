@@ -15,6 +15,7 @@ from postgres.scopes import Scope, data_folder
 
 ETCD_SECONDS = 60
 LISTEN_SECONDS = 1.0
+LEFT_SECONDS = 60  # of a fast shutdown, as pg_ctl itself waits
 # What Patroni keeps of a cluster that it has led (patroni.dcs.AbstractDCS), beside `config`.
 LED = ("leader", "status", "sync", "failover", "failsafe", "history")
 
@@ -30,16 +31,17 @@ def stop_members(context: Context, scope: Scope, *, pools: bool = False) -> None
     """Stop every Patroni with its PostgreSQL, the leader last, so that nobody takes over."""
     for node in [*_followers_first(scope)]:
         context.target.stop(servers.patroni(context, scope, node))
+        _stop_left(context, node)
         if pools:
             context.target.stop(servers.pgbouncer(context, scope, node))
     assert_stopped(context, scope)
 
 
 def assert_stopped(context: Context, scope: Scope) -> None:
-    """Raises OpsError where a member of the scope still runs."""
+    """Raises OpsError where a member of the scope still runs, with a Patroni or without."""
     for node in scope.members:
         state = context.target.state(servers.patroni(context, scope, node))
-        if state.running or answers(node):
+        if state.running or answers(node) or listens(node):
             raise OpsError(f"{node.name} still runs", "stop it, and run this again")
 
 
@@ -56,7 +58,10 @@ def listens(node: Node) -> bool:
     """Whether a PostgreSQL takes connections there."""
     with socket.socket() as probe:
         probe.settimeout(LISTEN_SECONDS)
-        return probe.connect_ex((node.address, names.POSTGRES_PORT)) == 0
+        try:
+            return probe.connect_ex((node.address, names.POSTGRES_PORT)) == 0
+        except socket.gaierror:  # of a pod that is not there
+            return False
 
 
 def start(context: Context, server: Server) -> None:
@@ -135,6 +140,23 @@ def promote(context: Context, scope: Scope, seconds: float) -> Node:
     return wait_for(
         f"promotion of {scope.name}", primary, seconds=seconds, every=0.2, clock=context.clock
     )
+
+
+def _stop_left(context: Context, node: Node) -> None:
+    """Stop a PostgreSQL that its Patroni left running, as a paused one does (Ha.shutdown)."""
+    if not listens(node):
+        return
+    program = context.programs.postgres("pg_ctl", context.topology.postgres.version)
+    data = str(data_folder(context.layout, node))
+    patience = ("-m", "fast", "-w", "-t", str(LEFT_SECONDS))
+    ended = context.target.run_tool(
+        node, (program, "-s", "-D", data, *patience, "stop"), seconds=LEFT_SECONDS + 10
+    )
+    if ended.code and listens(node):
+        raise OpsError(
+            f"PostgreSQL of {node.name} does not stop: {ended.stderr.strip()[:200]}",
+            "it runs without Patroni: end its postmaster, and run this again",
+        )
 
 
 def _followers_first(scope: Scope) -> list[Node]:

@@ -19,7 +19,7 @@ from cluster.local.steps import start_steps, supervisor_step
 from cluster.plan import Finished, Outcome, Step, execute, in_order
 from cluster.web import request
 from postgres import archive as pgbackrest
-from postgres import backup, names, patroni, rescue
+from postgres import backup, names, patroni, remake, rescue
 from postgres.client import superuser, value
 from postgres.scopes import data_folder, dr_scope, primary_scope, scopes
 from postgres.servers import configuration_step, servers
@@ -53,6 +53,21 @@ def test_half_made_members_are_finished(context: LocalContext) -> None:
     states = patroni.states(primary.members)
     assert [name for name, state in states.items() if state.primary] == [primary.founder.name]
     assert {end.outcome for end in run(context)} == {Outcome.UNCHANGED}
+    _stopped_though_paused(context)
+
+
+def _stopped_though_paused(context: LocalContext) -> None:
+    """A paused Patroni leaves PostgreSQL running when it ends; who stops a scope means both."""
+    primary = primary_scope(context)
+    password = names.password(context, names.REST_USER)
+    patroni.change_config(patroni.leader_of(primary), password, {"pause": True})
+    wait_for(
+        "the pause",
+        lambda: all(state.paused for state in patroni.states(primary.members).values()),
+        seconds=60,
+    )
+    remake.stop_members(context, primary)
+    assert not [node.name for node in primary.members if remake.listens(node)]
 
 
 def test_a_half_made_archive_is_made_anew(context: LocalContext) -> None:

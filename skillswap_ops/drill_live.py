@@ -26,6 +26,7 @@ REFRESH = 4  # a second
 RATES_EVERY = 10.0  # seconds between two lines of rates, where there is no terminal
 TRAIL = 24  # how many of the last half seconds are drawn
 BARS = " ▁▂▃▄▅▆▇█"
+SLOW_RATE = 10.0  # operations a second below which tenths are shown
 
 
 @dataclass
@@ -135,12 +136,18 @@ def _table(streams: tuple[Stream, ...], trails: Trails) -> Table:
     for each in streams:
         made.add_row(
             each.name,
-            Text(f"{each.acked_rate:.0f}/{each.rate:.0f}", _health(each)),
+            Text(_rate(each), _health(each)),
             "–" if each.slowest is None else f"{each.slowest * 1000:.0f} ms",
             *(str(count) for count in (each.failed, each.unknown, each.unsent)),
             Text(trails.drawn(each.name), _health(each)),
         )
     return made
+
+
+def _rate(stream: Stream) -> str:
+    """Acknowledged a second of what is intended; a slow stream's tenths, or it seems down."""
+    digits = 1 if stream.rate < SLOW_RATE else 0
+    return f"{stream.acked_rate:.{digits}f}/{stream.rate:g}"
 
 
 def _errors(streams: tuple[Stream, ...]) -> Iterator[Text]:
@@ -247,5 +254,5 @@ class Show:
             streams = () if self._terminal else self._streams()
             if streams:
                 now = (time.monotonic_ns() - self._scene.began_ns) / 1e9
-                rates = ", ".join(f"{s.name} {s.acked_rate:.0f}/{s.rate:.0f}" for s in streams)
+                rates = ", ".join(f"{s.name} {_rate(s)}" for s in streams)
                 say(f"  {now:6.1f} s  acked/s: {rates}")

@@ -52,10 +52,10 @@ PATIENT = 30.0  # of a client that repeats what it does not know: longer than an
 # A request goes through two proxies and two or three programs that share this machine's processors
 # with every server: what counts as served in time is what a person waits without thinking of it.
 GOOD_WITHIN = 2.0
-# A chain is some ten requests between programs that share two processors with every server: what an
-# outage leaves behind must be done beside what comes in, or it never is.
+# A chain is some ten requests between programs that share two processors with every server: a third
+# of a second of one. What an outage leaves behind must be done beside what comes, or it never is.
 CHAIN_RATE, CHAIN_WORKERS = 1.0, 16
-AGAIN_RATE, AGAIN_WORKERS = 3.0, 96  # whoever repeats stays busy for all of an outage
+AGAIN_RATE, AGAIN_WORKERS = 1.0, 32  # whoever repeats stays busy for all of an outage
 RATE, WORKERS = 2.0, 16
 QUIET_RATE, QUIET_WORKERS, HEARD_WITHIN = 2.0, 8, 3.0
 

@@ -199,8 +199,13 @@ def test_reopen_is_the_writers_wish(rig: Rig) -> None:
 
 
 def test_more_reasons_than_codes_share_the_last(rig: Rig) -> None:
-    store = Store(lambda op: Result(Outcome.FAILED, f"reason {op}"))
-    rig.run(0.4, stream(store, rate=1000))
+    sent: list[int] = []
+    store = Store(lambda op: sent.append(op) or Result(Outcome.FAILED, f"reason {op}"))
+    load = rig.load(stream(store, rate=1000))
+    load.start()
+    for _ in until(lambda: len(sent) > 300):
+        pass
+    load.stop()
     assert len(rig.histories()[1]) > 300
     assert len(rig.reasons()) == 255
     assert rig.reasons()[255] == "(other reasons)"

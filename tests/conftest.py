@@ -35,6 +35,21 @@ COMPLAINT = re.compile("ALERT|FATAL|ERROR|CRITICAL|Traceback|Error")
 LINES = 8
 
 
+# What starts late need not run beside all that comes before it, on the same two processors.
+LATE_FIXTURES = ("services", "shared_lab")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests without the shared cluster first, those of the services on it last."""
+
+    def stage(item: pytest.Item) -> int:
+        names = getattr(item, "fixturenames", ())
+        needs = [place for place, name in enumerate(LATE_FIXTURES) if name in names]
+        return len(LATE_FIXTURES) - min(needs, default=len(LATE_FIXTURES))
+
+    items.sort(key=stage)
+
+
 @dataclass(frozen=True)
 class Lab:
     """A home with a topology file, and the command line run on it."""

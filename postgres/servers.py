@@ -170,7 +170,6 @@ def haproxy(context: Context, node: Node) -> Server:
 
 
 def _patroni_yml(context: Context, scope: Scope, node: Node) -> str:
-    commands = archive.commands(context)
     founds = node == scope.founder
     return render(
         "postgres",
@@ -188,8 +187,8 @@ def _patroni_yml(context: Context, scope: Scope, node: Node) -> str:
         logins=_logins(context),
         wal=context.layout.wal(node) / "pg_wal" if context.topology.postgres.wal_volume else None,
         socket=context.layout.run(node),
-        archive_command=commands.push,
-        restore_command=commands.get,
+        archive_command=_archive_command(context, scope, node),
+        restore_command=archive.commands(context).get,
         networks=context.inventory.networks,
         may_lead=node.role is not PostgresRole.ASYNCHRONOUS or scope.away,
     )
@@ -206,6 +205,15 @@ def promotion_marker(context: Context, node: Node) -> Path:
 
 def _pre_promote(context: Context, node: Node) -> str:
     return shlex.join(("test", "-e", str(promotion_marker(context, node))))
+
+
+def _archive_command(context: Context, scope: Scope, node: Node) -> str:
+    """A follower that somebody promotes past its guard keeps its timeline to itself.
+
+    In the archive others would follow it: a rewound member, the next failover, a restore.
+    """
+    push = archive.commands(context).push
+    return f"{_pre_promote(context, node)} && {push}" if scope.follows else push
 
 
 def _mark_founded(context: Context, node: Node) -> str:

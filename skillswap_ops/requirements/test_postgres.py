@@ -204,6 +204,10 @@ def test_dr_is_a_standby(context: Context, dr: Scope, machine: Machine) -> None:
         assert guarded, f"{node.name} has no guard against a promotion by itself"
         allowed = machine(node).file(str(promotion_marker(context, node))).exists
         assert not allowed, f"{node.name} is allowed to be promoted"
+    command = asked(context, follower, "SELECT current_setting('archive_command')")
+    assert promotion_marker(context, follower).name in command, (
+        f"{follower.name} would archive a timeline of its own: archive_command is '{command}'"
+    )
 
 
 def test_dr_slot(context: Context, dr: Scope, leader: Node) -> None:

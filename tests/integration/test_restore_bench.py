@@ -75,10 +75,16 @@ class Quiet:
         """Nothing."""
 
 
-@pytest.fixture
-def pod(shared_lab: Lab) -> Iterator[Path]:
-    """Folders as a pod of the restore proof has them: mounts, and an empty volume."""
+@pytest.fixture(scope="module")
+def backed_up(shared_lab: Lab) -> None:
+    """Both engines have a backup: provisioning makes PostgreSQL's alone."""
     shared_lab.run("provision")
+    shared_lab.run("backup", "run", seconds=300)
+
+
+@pytest.fixture
+def pod(shared_lab: Lab, backed_up: None) -> Iterator[Path]:
+    """Folders as a pod of the restore proof has them: mounts, and an empty volume."""
     wait_for(
         "health", lambda: shared_lab.run("status", code=None).returncode == 0, seconds=120, every=1
     )

@@ -105,6 +105,18 @@ def test_only_dr_asks_before_a_promotion(tmp_path: Path) -> None:
     assert found == {"pg1": None, "pgsync1": None, "pgdr1": expected}
 
 
+def test_only_dr_keeps_a_stray_timeline_out_of_the_archive(tmp_path: Path) -> None:
+    of = context(tmp_path)
+    found = {}
+    for name in ("pg1", "pgdr1"):
+        parameters = patroni(of, name)["postgresql"]["parameters"]  # type: ignore[index]
+        found[name] = parameters["archive_command"]
+    assert (
+        found["pgdr1"] == f"test -e {tmp_path}/nodes/pgdr1/data/promotion-allowed && {found['pg1']}"
+    )
+    assert found["pg1"].endswith('archive-push "%p"')
+
+
 def test_asynchronous_member_never_leads(tmp_path: Path) -> None:
     members = [
         {"name": "pg1", "zone": "eu-west-a", "role": "primary"},

@@ -271,7 +271,7 @@ def paused_replay(lab: Lab) -> Iterator[Hand]:
 
 @contextmanager
 def closed_archive(lab: Lab) -> Iterator[Hand]:
-    """The repository's folder is closed to the servers; the hand opens it."""
+    """The repository's folder is closed to the servers."""
     context = lab.context
     node = patroni.leader_of(primary_scope(context))
     folder = folder_repository(context) or ""
@@ -280,7 +280,7 @@ def closed_archive(lab: Lab) -> Iterator[Hand]:
     run(node, ["chmod", "000", folder])
     try:
         switch_wal(context, node)
-        yield lambda: run(node, ["chmod", mode, folder]) and None
+        yield NOTHING
     finally:
         run(node, ["chmod", mode, folder])
 

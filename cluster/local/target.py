@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from stat import S_IMODE, S_IRWXU
 
 from cluster.clock import SYSTEM_CLOCK, Clock
 from cluster.errors import OpsError, UnreachableError
@@ -85,8 +86,11 @@ class LocalTarget(Killing, Throttling, Partitioning, Filling):
         write_atomic(self._program_file(server), self._program_text(server), mode=0o600)
 
     def make_folder(self, folder: Path) -> None:
-        """A folder that belongs to the servers' user alone."""
+        """A folder that belongs to the servers' user alone; one that was closed to it is opened."""
         folder.mkdir(mode=NODE_MODE, exist_ok=True)
+        mode = S_IMODE(folder.stat().st_mode)
+        if mode & S_IRWXU != S_IRWXU:
+            folder.chmod(mode | S_IRWXU)
         if self.user.name:
             os.chown(folder, self.user.uid, self.user.gid)
 

@@ -20,6 +20,8 @@ Path = tuple[str | int, ...]
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,60}")
 _USERINFO = re.compile(r"//[^/@]*@")
 _SHOWN_CHARACTERS = 60
+_REASON_CHARACTERS = 500  # some name what there is, and a file may have thousands
+SHOWN_PROBLEMS = 25  # of a file, at once
 
 
 class _Nothing:
@@ -52,7 +54,7 @@ class Problem:
     def __str__(self) -> str:
         got = "" if self.value is NOTHING else f" (got {shown(self.value)})"
         where = f"{dotted(self.path)}: " if self.path else ""
-        return f"{where}{self.reason}{got}"
+        return f"{where}{_cut(self.reason, _REASON_CHARACTERS)}{got}"
 
 
 def dotted(path: Path) -> str:
@@ -87,9 +89,21 @@ def shown(value: object) -> str:
 
 def _quoted(value: str) -> str:
     text = _USERINFO.sub("//***@", value)
-    cut = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    cut = _cut(text, _SHOWN_CHARACTERS)
     plain = isinstance(value, Raw) and cut.isprintable()
     return cut if plain else json.dumps(cut, ensure_ascii=not cut.isprintable())
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[:characters]}…"
+
+
+def told(name: str, lines: Iterable[tuple[int, str]]) -> str:
+    """`file:line: reason`, a line for each of the first problems, in the file's order."""
+    placed = sorted(lines)
+    text = [f"{name}:{line}: {reason}" for line, reason in placed[:SHOWN_PROBLEMS]]
+    more = len(placed) - SHOWN_PROBLEMS
+    return "\n".join(text if more <= 0 else [*text, f"{name}: and {more} more errors"])
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -109,10 +123,12 @@ def problems_of(
     for detail in error.errors(include_url=False):
         path = _path_in(data, detail)
         found.setdefault(path, []).append(_problem(detail, path, model, data, patterns))
+    # pydantic counts valid entries only: a list is not too short because one of them is wrong.
+    around = {path[:length] for path in found for length in range(len(path))}
     return [
         _united(problems)
         for path, problems in found.items()
-        if not (_counts_entries(problems) and _has_inside(path, found))
+        if not (_counts_entries(problems) and path in around)
     ]
 
 
@@ -145,11 +161,6 @@ def _united(problems: Sequence[Problem]) -> Problem:
 
 def _counts_entries(problems: Sequence[Problem]) -> bool:
     return problems[0].reason.endswith(_OR_MORE)
-
-
-def _has_inside(path: Path, found: Iterable[Path]) -> bool:
-    """pydantic counts valid entries only: a list is not too short because one of them is wrong."""
-    return any(len(other) > len(path) and other[: len(path)] == path for other in found)
 
 
 def _problem(

@@ -89,17 +89,23 @@ def _syntax(error: yaml.MarkedYAMLError) -> str:
 
 
 class _Composer(yaml.SafeLoader):
-    """PyYAML's, with a bound to its recursion."""
+    """PyYAML's, with a bound to its recursion and to what it makes.
+
+    A value has at most a name beside it: no file that is within MAX_VALUES has more nodes.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self._depth = 0
+        self._depth = self._nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """A node and all below it."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise YamlError("is nested too deeply", self.line + 1)
+        self._nodes += 1
+        if self._nodes > 2 * MAX_VALUES:
+            raise YamlError("has too many values", self.line + 1)
         node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
         return node

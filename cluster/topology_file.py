@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from cluster.errors import InvalidInputError
-from cluster.problems import Problem, problems_of
+from cluster.problems import Problem, problems_of, told
 from cluster.strict_yaml import LIKE_A_NUMBER, MAX_BYTES, Document, YamlError, read_yaml
 from cluster.topology import PATTERNS, Topology
 from cluster.topology_rules import SECTIONS, check_topology
@@ -22,7 +22,6 @@ SHIPPED = Path(__file__).with_name("tp3.yaml")
 # What `--topology` also takes by name, where no such file is there.
 SHIPPED_NAMES = {"tp3": SHIPPED, "large": SHIPPED.with_name("large.yaml")}
 HINT = "correct the file; `skillswap-ops topology show` prints one that is right"
-SHOWN_PROBLEMS = 25
 
 
 def load_topology(path: Path | None) -> Topology:
@@ -38,8 +37,8 @@ def parse_topology(text: str, name: str) -> Topology:
     """The topology in a YAML text; `name` is what errors call the file. Raises as load_topology."""
     examined = examine_topology(text, name)
     if examined.topology is None or examined.problems:
-        lines = _lines(examined.document, examined.problems, name)
-        raise InvalidInputError("\n".join(lines), HINT)
+        lines = ((examined.line(problem), str(problem)) for problem in examined.problems)
+        raise InvalidInputError(told(name, lines), HINT)
     return examined.topology
 
 
@@ -124,16 +123,6 @@ def _stand_in(data: dict[str, object], right: Iterable[str]) -> Topology:
     assert isinstance(shipped, dict)  # noqa: S101 - a file of this package
     sections = shipped | {name: data[name] for name in right if name in data}
     return Topology.model_validate_json(json.dumps(sections), strict=True)
-
-
-def _lines(document: Document, problems: Iterable[Problem], name: str) -> list[str]:
-    """One line a problem, in the file's order."""
-    placed = sorted(
-        (problem.line or document.line(problem.path), str(problem)) for problem in problems
-    )
-    lines = [f"{name}:{line}: {text}" for line, text in placed]
-    more = len(lines) - SHOWN_PROBLEMS
-    return lines if more <= 0 else [*lines[:SHOWN_PROBLEMS], f"{name}: and {more} more errors"]
 
 
 def topology_schema() -> str:

@@ -17,7 +17,7 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 from pydantic import ValidationError
 
 from cluster.errors import InvalidInputError
-from cluster.problems import Path, Problem, problems_of, suggestion
+from cluster.problems import Path, Problem, problems_of, suggestion, told
 from cluster.strict_yaml import MAX_BYTES, YamlError, read_yaml
 from runbooks.model import PATTERNS, Front, Model, Runbook, StepBlock, Titled
 from runbooks.rules import front_problems, step_problems
@@ -73,12 +73,12 @@ class _Problems:
         self.lines: list[tuple[int, str]] = []
 
     def add(self, line: int, problem: Problem | str) -> None:
-        self.lines.append((line, str(problem)))
+        found = problem if isinstance(problem, Problem) else Problem((), problem)
+        self.lines.append((line, str(found)))
 
     def raise_any(self) -> None:
         if self.lines:
-            text = "\n".join(f"{self._name}:{line}: {what}" for line, what in sorted(self.lines))
-            raise InvalidInputError(text, HINT)
+            raise InvalidInputError(told(self._name, self.lines), HINT)
 
 
 @cache

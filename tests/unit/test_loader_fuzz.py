@@ -16,7 +16,7 @@ PAGES = [
     path.read_text("utf-8")
     for path in sorted((Path(__file__).parents[2] / "runbooks" / "pages").glob("*.md"))
 ]
-FEW, MANY = 120, 20_000
+FEW, MANY = 120, 5_000
 SLOWEST = 10.0  # seconds of processor for one file of at most 256 KiB, on a machine others load
 LONGEST_REFUSAL = 32_000  # characters that a person is told
 # What a loader may keep: interned words, caches of patterns and of exceptions' frames.

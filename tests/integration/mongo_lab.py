@@ -93,6 +93,8 @@ class MongoLab:
         default_factory=lambda: _user("app", ("readWrite", SEGMENT_A), ("readWrite", SEGMENT_B))
     )
     monitor: User = field(default_factory=lambda: _user("monitor", ("clusterMonitor", "admin")))
+    config: tuple[Member, ...] = CONFIG
+    router_address: str = ROUTER_ADDRESS
 
     # What a test uses
 
@@ -104,7 +106,8 @@ class MongoLab:
     def uri(self, user: User | None = None, router: int = 1) -> str:
         """A connection string of the router, with a user's credentials where one is given."""
         login = f"{user.name}:{user.password}@" if user else ""
-        return f"mongodb://{login}{ROUTER_ADDRESS.format(router)}:{ROUTER_PORT}/?authSource=admin"
+        place = f"{self.router_address.format(router)}:{ROUTER_PORT}"
+        return f"mongodb://{login}{place}/?authSource=admin"
 
     def client(self, user: User | None, router: int = 1, **options: Any) -> Client:
         """A client of the router."""
@@ -114,7 +117,7 @@ class MongoLab:
     @contextmanager
     def raw(self, user: User | None = None, router: int = 1) -> Iterator["RawClient"]:
         """A bare connection to the router, logged in where a user is given."""
-        place = (ROUTER_ADDRESS.format(router), ROUTER_PORT)
+        place = (self.router_address.format(router), ROUTER_PORT)
         with socket.create_connection(place, timeout=30) as raw:
             client = RawClient(raw)
             if user:
@@ -172,7 +175,7 @@ class MongoLab:
     def start_router(self, router: int = 1, **settings: Any) -> int:
         """Start a router; returns its process id. `settings` are the segment router's own."""
         name = f"router-{router}"
-        address = ROUTER_ADDRESS.format(router)
+        address = self.router_address.format(router)
         self._launch(name, self._router(name, address, settings))
         wait_for(f"{name} to listen", lambda: _listens(f"{address}:{ROUTER_PORT}"), seconds=30)
         return self.processes[name].pid
@@ -194,13 +197,26 @@ class MongoLab:
 
     def start_all(self) -> None:
         """Bring everything up: sets, router, users, shards, segments."""
-        for member in [member for members in SETS for member in members]:
+        for member in (*SHARD_A, *SHARD_B):
             self._launch(member.host, self._mongod(member))
-        for members in SETS:
+        self.start_center()
+        for members in (SHARD_A, SHARD_B):
             self._initiate(members)
+        with self.client(self.admin) as client:
+            for members, segment in ((SHARD_A, SEGMENT_A), (SHARD_B, SEGMENT_B)):
+                name = members[0].replica_set
+                hosts = ",".join(member.host for member in members)
+                client.admin.command("addShard", f"{name}/{hosts}", name=name)
+                client.admin.command("enableSharding", segment, primaryShard=name)
+
+    def start_center(self) -> None:
+        """Bring up the config servers, the router and the users: all but the shards."""
+        for member in self.config:
+            self._launch(member.host, self._mongod(member))
+        self._initiate(self.config)
         self.start_router()
         with MongoClient(
-            ROUTER_ADDRESS.format(1),
+            self.router_address.format(1),
             ROUTER_PORT,
             username="__system",
             password=self.key,
@@ -211,12 +227,6 @@ class MongoLab:
                 client.admin.command(
                     "createUser", user.name, pwd=user.password, roles=list(user.roles)
                 )
-        with self.client(self.admin) as client:
-            for members, segment in ((SHARD_A, SEGMENT_A), (SHARD_B, SEGMENT_B)):
-                name = members[0].replica_set
-                hosts = ",".join(member.host for member in members)
-                client.admin.command("addShard", f"{name}/{hosts}", name=name)
-                client.admin.command("enableSharding", segment, primaryShard=name)
 
     def stop(self) -> None:
         """End everything and remove the folder."""
@@ -238,7 +248,7 @@ class MongoLab:
         ]
 
     def _router(self, name: str, address: str, settings: Mapping[str, Any]) -> list[str]:
-        seeds = "config/" + ",".join(member.host for member in CONFIG)
+        seeds = "config/" + ",".join(member.host for member in self.config)
         mongos = self.programs.mongos(None)
         if mongos:
             place = ("--bind_ip", address, "--port", str(ROUTER_PORT), "--nounixsocket")

@@ -213,10 +213,26 @@ class Stage:
 
 @dataclass(frozen=True)
 class Round:
-    """One fault of a soak, as `stages`; `name` is shown."""
+    """One fault of a soak, or one piece of day-2 work, as `stages`; `name` is shown.
+
+    Work (`lasts` is false) is over once it is done: nothing of it stays in place for a while.
+    """
 
     name: str
     stages: tuple[Stage, ...]
+    lasts: bool = True
+
+
+@dataclass(frozen=True)
+class Step:
+    """A round as it is to be: its name, how long its fault stays (seconds), what decides targets.
+
+    What leads when it begins decides with the seed, so that the same step may hit another node.
+    """
+
+    name: str
+    hold: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -224,12 +240,13 @@ class Rounds:
     """Many faults under one load: out of `pool` by chance, until `seconds` are over.
 
     Each stays for a random time between those of `hold` (seconds), is undone, and the cluster is
-    whole before the next.
+    whole before the next. Where there are `steps`, it is those, once, and nothing by chance.
     """
 
     pool: tuple[Round, ...]
     seconds: float
     hold: tuple[float, float]
+    steps: tuple[Step, ...] = ()
 
 
 class Effect(StrEnum):

@@ -76,12 +76,24 @@ class LoadStopped(Record):
 
 
 class RoundBegan(Record):
-    """A soak's next fault is about to be injected, and stays for `hold` seconds."""
+    """A soak's next fault is about to be injected, and stays for `hold` seconds.
+
+    `seed` decided its targets (None: a version that did not say).
+    """
 
     kind: Literal["round"] = "round"
     number: int
     name: str
     hold: float
+    seed: int | None = None
+
+
+class WorkFailed(Record):
+    """Day-2 work was begun on a whole cluster, and did not end well."""
+
+    kind: Literal["work failed"] = "work failed"
+    work: str
+    why: str
 
 
 class Injecting(Record):
@@ -212,6 +224,7 @@ Happening = Annotated[
     | LoadBegan
     | LoadStopped
     | RoundBegan
+    | WorkFailed
     | Injecting
     | Injected
     | Undoing

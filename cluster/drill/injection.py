@@ -13,11 +13,16 @@ from cluster.drill.events import (
     UndoFailed,
     Undoing,
     Undone,
+    WorkFailed,
 )
 from cluster.drill.evidence import EVENTS, RUNS
 from cluster.drill.journal import Entry, Healed, Journal, heal
-from cluster.errors import RefusedError
+from cluster.errors import OpsError, RefusedError
 from cluster.target import Hit
+
+
+class WorkFailedError(OpsError):
+    """What a fault did is day-2 work, which must succeed, and it did not."""
 
 
 def inject(
@@ -38,7 +43,11 @@ def inject(
     journal.open(Entry(id=entry_id, run=run, fault=fault.name, opened=opened, undo=fault.undo))
     events.add(Injecting(entry=entry_id, fault=fault.name, undo=fault.undo))
     began = time.monotonic_ns()
-    hit = fault.inject()
+    try:
+        hit = fault.inject()
+    except WorkFailedError as error:
+        events.add(WorkFailed(work=fault.name, why=error.message))
+        raise
     events.add(
         Injected(
             entry=entry_id,

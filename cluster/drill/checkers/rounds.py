@@ -1,14 +1,23 @@
 """Each fault of a soak by itself: who was down for how long, and was the cluster whole again?"""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from cluster.drill.checkers.availability import Outage
 from cluster.drill.eventlog import read_events
-from cluster.drill.events import Converged, Event, Injected, LoadStopped, RoundBegan, Undone
+from cluster.drill.events import (
+    Converged,
+    Event,
+    Injected,
+    LoadStopped,
+    RoundBegan,
+    Undone,
+    WorkFailed,
+)
 from cluster.drill.evidence import EVENTS
 from cluster.drill.measures import Measures, StreamMeasures
-from cluster.drill.verdict import Finding, invalid, unknown, valid
+from cluster.drill.verdict import Finding, Validity, invalid, unknown, valid
 
 ROUNDS = "rounds"
 
@@ -24,7 +33,13 @@ class Round:
     undone_ns: int | None = None
     converged_ns: int | None = None
     missing: str = ""
+    failed: str = ""  # day-2 work that did not end well, and why
     until_ns: int | None = None
+
+    @property
+    def subject(self) -> str:
+        """What its finding is about."""
+        return f"round {self.number}, {self.name}"
 
 
 def rounds_of(events: Sequence[Event]) -> tuple[Round, ...]:
@@ -44,6 +59,8 @@ def _take(last: Round, event: Event) -> None:
     match event.what:
         case Injected(fault=fault):
             last.faults.append(fault)
+        case WorkFailed(work=work, why=why):
+            last.failed = f"{work}: {why}"
         case Undone():
             last.undone_ns = event.ns
         case Converged(missing=missing) if last.converged_ns is None:
@@ -52,6 +69,15 @@ def _take(last: Round, event: Event) -> None:
             last.until_ns = until_ns
         case _:
             pass
+
+
+def failing_round(findings: Iterable[Finding]) -> int | None:
+    """The number of the first round that broke a promise; None where none by itself did."""
+    broken = [
+        each for each in findings if each.check == ROUNDS and each.validity is Validity.INVALID
+    ]
+    numbers = (re.match(r"round (\d+), ", each.subject) for each in broken)
+    return min((int(found[1]) for found in numbers if found), default=None)
 
 
 def every_round(measures: Measures) -> Iterator[Finding]:
@@ -64,15 +90,24 @@ def every_round(measures: Measures) -> Iterator[Finding]:
 
 
 def _judge(measures: Measures, each: Round) -> Finding:
-    subject = f"round {each.number}, {each.name}"
     what = "; ".join(each.faults)
+    if each.failed and not measures.doubt:
+        return invalid(ROUNDS, f"on a whole cluster it failed: {each.failed}", each.subject)
+    if each.failed:
+        return unknown(ROUNDS, f"it failed: {each.failed}; but {measures.doubt}", each.subject)
     if not what:
-        return unknown(ROUNDS, "its fault was not proved to have hit", subject)
+        return unknown(ROUNDS, "its fault was not proved to have hit", each.subject)
     if each.converged_ns is None:
-        return unknown(ROUNDS, f"{what}: cut off before the cluster was whole again", subject)
+        return unknown(ROUNDS, f"{what}: cut off before the cluster was whole again", each.subject)
     if each.missing:
-        return invalid(ROUNDS, f"{what}: not whole again: {each.missing}", subject)
-    whole = (each.converged_ns - (each.undone_ns or each.converged_ns)) / 1e9
+        return invalid(ROUNDS, f"{what}: not whole again: {each.missing}", each.subject)
+    return _judge_service(measures, each, what, each.converged_ns)
+
+
+def _judge_service(measures: Measures, each: Round, what: str, converged_ns: int) -> Finding:
+    """Of a round that ended as it should: was every outage as short as is promised?"""
+    subject = each.subject
+    whole = (converged_ns - (each.undone_ns or converged_ns)) / 1e9
     downs = [_longest(stream, each) for stream in measures.streams]
     seconds, stream = max(downs, key=lambda down: down[0], default=(0.0, None))
     text = f"{what}: " + (

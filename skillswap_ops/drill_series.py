@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cluster.clock import SYSTEM_CLOCK, Clock, wait_for
-from cluster.drill.contracts import DrillSpec
+from cluster.drill.contracts import DrillSpec, Step
 from cluster.drill.report import RunSummary
 from cluster.drill.runner import Hooks
 from cluster.errors import UnreachableError
@@ -36,7 +36,8 @@ class Wishes:
     """How to run drills; times in seconds.
 
     Repetition n of a drill takes the seed `seed` + n. A `phase` of None is left to chance,
-    a `rate` (operations a second) or `minutes` (of a soak) of None to the drill.
+    a `rate` (operations a second) or `minutes` (of a soak) of None to the drill. A soak with
+    `steps` runs those alone; one that fails is shrunk in at most `shrink` more runs.
     `whole_within` is from one drill's end until the cluster must be fit for the next.
     """
 
@@ -45,6 +46,8 @@ class Wishes:
     phase: float | None = None
     rate: float | None = None
     minutes: float | None = None
+    steps: tuple[Step, ...] = ()
+    shrink: int = 0
     keep_data: bool = False
     fail_fast: bool = False
     whole_within: float = 180.0
@@ -114,7 +117,7 @@ def _unfit(
     last = next((end for end in reversed(ends) if isinstance(end, RunSummary)), None)
     if last is None:
         return ""
-    return _last_of_all(last, wishes) or _not_whole(last, wishes, lacks, onlooker, clock)
+    return _last_of_all(last, wishes) or not_whole(last, wishes, lacks, onlooker, clock)
 
 
 def _last_of_all(last: RunSummary, wishes: Wishes) -> str:
@@ -127,9 +130,11 @@ def _last_of_all(last: RunSummary, wishes: Wishes) -> str:
     return ""
 
 
-def _not_whole(
+def not_whole(
     last: RunSummary, wishes: Wishes, lacks: Callable[[], str], onlooker: Onlooker, clock: Clock
 ) -> str:
+    """Wait until the cluster is whole after a run; why it was not in time, "" where it was."""
+
     def whole() -> bool:
         if missing := lacks():
             raise UnreachableError(missing)

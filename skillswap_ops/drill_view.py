@@ -107,6 +107,8 @@ def print_report(summary: RunSummary) -> None:
                 finding.message,
             )
         )
+    for note in summary.notes:
+        out.print(Text(f"  note: {note}"), soft_wrap=True)
     out.print(Text(f"Evidence: {summary.folder}", "dim"), soft_wrap=True)
 
 

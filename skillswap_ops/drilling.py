@@ -8,9 +8,10 @@ from pathlib import Path
 
 import mongo.effective
 import postgres.effective
+from cluster.clock import SYSTEM_CLOCK
 from cluster.context import Context
 from cluster.drill import injection
-from cluster.drill.contracts import Drill, DrillSpec
+from cluster.drill.contracts import Drill, DrillSpec, Step
 from cluster.drill.evidence import runs
 from cluster.drill.journal import Entry, Healed, Journal
 from cluster.drill.publish.logs import server_logs
@@ -22,10 +23,19 @@ from cluster.lock import exclusive
 from skillswap_ops import __version__
 from skillswap_ops.catalogue import all_checks, all_drills
 from skillswap_ops.drill_records import take_in
-from skillswap_ops.drill_series import End, NotRun, Onlooker, Turn, Wishes, run_series
+from skillswap_ops.drill_series import (
+    End,
+    NotRun,
+    Onlooker,
+    Turn,
+    Wishes,
+    not_whole,
+    run_series,
+)
 from skillswap_ops.engines import all_servers
 from skillswap_ops.healing import all_healers
-from skillswap_ops.soak import lengthened
+from skillswap_ops.soak import lengthened, with_steps
+from skillswap_ops.soak_shrinking import shrunk
 from skillswap_ops.wholeness import lacks
 
 SEED_RANGE = 10**6
@@ -91,10 +101,31 @@ def run_drills(
         return run_series(
             todo,
             wishes,
-            lambda turn: _run(context, turn, wishes, onlooker),
+            lambda turn: _run_and_shrink(context, turn, wishes, onlooker),
             lambda: lacks(context),
             onlooker,
         )
+
+
+def _run_and_shrink(
+    context: Context, turn: Turn, wishes: Wishes, onlooker: Onlooker
+) -> RunSummary | NotRun:
+    """One run; of a soak that failed, the steps that it needs for that are looked for."""
+    first = _run(context, turn, wishes, onlooker)
+    if isinstance(first, NotRun) or not wishes.shrink:
+        return first
+    latest = [first]
+
+    def again(steps: tuple[Step, ...]) -> RunSummary | str:
+        if why := not_whole(latest[-1], wishes, lambda: lacks(context), onlooker, SYSTEM_CLOCK):
+            return why
+        run = _run(context, turn, replace(wishes, steps=steps), onlooker)
+        if isinstance(run, NotRun):
+            return run.why
+        latest.append(run)
+        return run
+
+    return shrunk(first, wishes.shrink, again)
 
 
 def _run(context: Context, turn: Turn, wishes: Wishes, onlooker: Onlooker) -> RunSummary | NotRun:
@@ -110,6 +141,7 @@ def _run(context: Context, turn: Turn, wishes: Wishes, onlooker: Onlooker) -> Ru
         drill = _with_evidence(context, turn.spec.build(context))
         drill = drill if wishes.rate is None else at_rate(drill, wishes.rate)
         drill = drill if wishes.minutes is None else lengthened(drill, wishes.minutes)
+        drill = with_steps(drill, wishes.steps) if wishes.steps else drill
     except OpsError as error:
         return NotRun(turn.spec.name, error.message)
     hooks = onlooker.begins(turn)

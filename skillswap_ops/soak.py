@@ -1,4 +1,4 @@
-"""chaos-soak: faults of both engines, one after another by chance, under one load over all."""
+"""chaos-soak: faults and day-2 work of both engines, one after another, under one load over all."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,17 +23,23 @@ from cluster.drill.contracts import (
     Rounds,
     Seen,
     Stage,
+    Step,
     Stream,
     Timings,
 )
+from cluster.drill.steps import unknown_names
 from cluster.errors import InvalidInputError
 from cluster.target import CanKill
+from mongo import nodes
+from mongo.drill_checks import COPIES
 from mongo.drills.common import first_set
+from mongo.drills.copies import copies_of, write_copies
 from mongo.drills.primary_kill import PRIMARY_KILL
 from mongo.faults.primary_freeze import primary_freeze
 from mongo.faults.primary_isolation import primary_isolation
 from mongo.faults.who import primary_of
 from postgres.drills.node_kill import NODE_KILL
+from skillswap_ops import soak_work
 from skillswap_ops.healing import all_healers
 from skillswap_ops.wholeness import lacks
 
@@ -68,6 +74,18 @@ def lengthened(drill: Drill, minutes: float) -> Drill:
     return replace(drill, rounds=replace(drill.rounds, seconds=minutes * 60))
 
 
+def with_steps(drill: Drill, steps: Sequence[Step]) -> Drill:
+    """The soak with exactly these rounds. Raises InvalidInputError for one that it has not."""
+    if drill.rounds is None:
+        raise InvalidInputError(f"{drill.name} has no rounds; steps are for {SOAK.name}")
+    known = [each.name for each in drill.rounds.pool]
+    if unknown := unknown_names(steps, known):
+        raise InvalidInputError(
+            f"{SOAK.name} has no round {', '.join(unknown)} here", f"it has: {', '.join(known)}"
+        )
+    return replace(drill, rounds=replace(drill.rounds, steps=tuple(steps)))
+
+
 def pool(context: Context) -> Iterator[DrillSpec]:
     """Those whose faults this topology, this machine and this user can do."""
     specs = {spec.name: spec for spec in (*mongo.drills.DRILLS, *postgres.drills.DRILLS)}
@@ -80,12 +98,12 @@ def pool(context: Context) -> Iterator[DrillSpec]:
 def chaos_soak(context: Context) -> Drill:
     """All engines' load, watched and held to the SLA, while their faults come and go."""
     engines = PRIMARY_KILL.build(context), NODE_KILL.build(context)
-    first = engines[0]
+    first, streams = engines[0], tuple(_streams(context, engines))
     return Drill(
         name=SOAK.name,
         hypothesis=SOAK.hypothesis,
         group=first.group,
-        streams=tuple(_streams(context, engines)),
+        streams=streams,
         observers=tuple(observer for drill in engines for observer in drill.observers),
         stages=(),
         healers=all_healers(context),
@@ -96,8 +114,8 @@ def chaos_soak(context: Context) -> Drill:
         effect=Effect.ANY,
         prediction=Prediction(),
         timings=Timings(phase=max(drill.timings.phase for drill in engines)),
-        collect=partial(_collect, engines),
-        checks=(ROUNDS,),
+        collect=partial(_collect, context, engines, streams),
+        checks=tuple(dict.fromkeys((ROUNDS, COPIES, *first.checks, *engines[1].checks))),
         logs={name: path for drill in engines for name, path in drill.logs.items()},
         configuration=lambda: _merged(drill.configuration for drill in engines),
         rounds=Rounds(tuple(_rounds(context)), SECONDS, HOLD),
@@ -106,9 +124,11 @@ def chaos_soak(context: Context) -> Drill:
 
 SOAK = DrillSpec(
     name="chaos-soak",
-    hypothesis="Whatever dies, freezes or is cut off, one after another at random times: no "
-    "acknowledged write is lost, never two lead at once, and every outage is within its RTO.",
-    fault="a random sequence of kills, freezes, isolations and switchovers of both engines",
+    hypothesis="Whatever dies, freezes or is cut off, and whatever is done to it on an ordinary "
+    "day, one after another at random times: no acknowledged write is lost, never two lead at "
+    "once, every outage is within its RTO, work succeeds, and all members end with equal data.",
+    fault="a random sequence of kills, freezes and isolations of both engines, and of step-downs, "
+    "switchovers, members copied anew and rolling restarts",
     must_hold="every invariant, all the time",
     seconds=SECONDS + OVERHEAD,
     build=chaos_soak,
@@ -123,6 +143,7 @@ def _rounds(context: Context) -> Iterator[Round]:
         _close(drill.observers)
         own = LEADS_NOW.get(spec.name)
         yield Round(spec.name, (Stage(partial(own, context)),) if own else drill.stages)
+    yield from soak_work.rounds(context)
 
 
 def _freeze(context: Context, seen: Seen, chance: Random) -> Fault:
@@ -159,6 +180,12 @@ def _merged(read: Iterator[Callable[[], Mapping[str, str]]]) -> dict[str, str]:
     return {name: value for each in read for name, value in each().items()}
 
 
-def _collect(engines: Sequence[Drill], folder: Path) -> None:
+def _collect(
+    context: Context, engines: Sequence[Drill], streams: Sequence[Stream], folder: Path
+) -> None:
     for drill in engines:
         drill.collect(folder)
+    written = {stream.group for stream in streams}
+    sets = [one for one in nodes.shards(context) if one.name in written]
+    compared = (copies_of(context, one, streams) for one in sets)
+    write_copies(folder, {what: found for each in compared for what, found in each.items()})

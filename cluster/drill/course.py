@@ -183,7 +183,11 @@ class Course:
         whole = self._whole(deadline)
         served, steady = self._promised(SERVED_AFTER), self._rules.untouched
         left = max(0.0, deadline - time.monotonic())
-        return whole and self.wait(left, lambda: self._steady(served, self._undone_ns, steady))
+        well = whole and self.wait(left, lambda: self._steady(served, self._undone_ns, steady))
+        if whole and not well:
+            seconds = self.drill.timings.converge_within
+            self.tell(Trouble(what=f"whole, and not served within {seconds:g} s: it ended there"))
+        return well
 
     def _whole(self, deadline: float) -> bool:
         """Wait until the cluster is whole, or the deadline (monotonic seconds); tells which."""

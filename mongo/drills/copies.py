@@ -1,7 +1,7 @@
 """Compares what the members of a set hold of a run, each asked directly."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +24,18 @@ HASH_SECONDS = 60.0
 def collect_copies(
     context: Context, replica_set: SetNodes, streams: Sequence[Stream], folder: Path
 ) -> None:
+    """Keep what `copies_of` finds of a set."""
+    write_copies(folder, copies_of(context, replica_set, streams))
+
+
+def write_copies(folder: Path, found: Mapping[str, Mapping[str, str]]) -> None:
+    """Put it where the checker looks for it."""
+    (folder / COPIES_FILE).write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+def copies_of(
+    context: Context, replica_set: SetNodes, streams: Sequence[Stream]
+) -> dict[str, dict[str, str]]:
     """Hash each of the run's collections on each data-bearing member, once all are level.
 
     Other collections may be written to meanwhile: of them only the names are compared.
@@ -39,7 +51,7 @@ def collect_copies(
     for node in data_bearing:
         for what, value in _copies_of(context, node, written).items():
             found.setdefault(what, {})[node.name] = value
-    (folder / COPIES_FILE).write_text(json.dumps(found, indent=1), encoding="utf-8")
+    return found
 
 
 def _until_level(context: Context, replica_set: SetNodes, hosts: set[str]) -> None:

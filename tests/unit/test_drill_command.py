@@ -21,6 +21,7 @@ from cluster.drill.meter import Live
 from cluster.drill.report import RunSummary
 from cluster.drill.runner import Hooks, Options, run_drill
 from cluster.errors import InvalidInputError
+from skillswap_ops import soak_work
 from skillswap_ops.catalogue import all_drills
 from skillswap_ops.drill_live import Scene, Trails, draw
 from skillswap_ops.drill_repeats import Spread, repeated
@@ -275,6 +276,10 @@ def _events(*, undone: bool) -> list[Event]:
         (["drill", "run", "--all", "--repeat", "0"], 2, "--repeat"),
         (["drill", "run", "--all", "--phase", "soon"], 2, "must be `random` or seconds"),
         (["drill", "run", "pg-node-kill", "--minutes", "3"], 2, "--minutes is for chaos-soak"),
+        (["drill", "run", "pg-node-kill", "--steps", "a"], 2, "--steps is for chaos-soak"),
+        (["drill", "run", "pg-node-kill", "--shrink", "2"], 2, "--shrink is for chaos-soak"),
+        (["drill", "run", "chaos-soak", "--steps", "a:b"], 2, "`a:b` is no step of a soak"),
+        (["drill", "run", "chaos-soak", "--steps", "a", "--minutes", "1"], 2, "give one"),
         (["drill", "show", "nix"], 2, "there is no drill nix"),
         (["drill", "heal", "--yes"], 2, "there is no cluster"),
     ],
@@ -290,6 +295,7 @@ def test_a_soak_draws_on_both_engines_and_on_no_control(context: LocalContext) -
     specs = {spec.name: spec for spec in all_drills()}
     assert [name for name in SAFE if "control" in specs[name].tags] == []
     drawn = {spec.name for spec in pool(context)}
+    assert not {name for name in drawn if name.startswith(soak_work.WORD)}  # those names are taken
     able = {name for name in SAFE if not why_skipped(context, specs[name])}
     assert drawn == able
     assert {tag for name in drawn for tag in specs[name].tags} >= {"mongo", "postgres"}

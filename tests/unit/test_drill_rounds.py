@@ -95,7 +95,8 @@ def with_rounds(made: Drill, seconds: float, *hold: float) -> Drill:
 
 
 def run(folder: Path, made: Drill, seed: int = 3) -> RunSummary:
-    rules = RULES.model_copy(update={"touched_window": 0.2})
+    # A slow machine excuses what is late; these tests are of what is not excused.
+    rules = RULES.model_copy(update={"touched_window": 0.2, "stall": 60.0, "overload": 2.0})
     return run_drill(made, folder, Options(seed, "0", rules), checks={ROUNDS: every_round})
 
 
@@ -134,6 +135,18 @@ def test_an_outage_over_the_promise_is_a_fail_that_names_its_fault(tmp_path: Pat
     assert summary.conclusion == "fail"
     assert finding.validity == "invalid"
     assert "stop writes: longest outage" in finding.message
+
+
+def test_a_load_that_is_not_served_again_ends_it_and_is_said(tmp_path: Path) -> None:
+    cluster = SoakedCluster()
+
+    def served_no_more() -> None:
+        cluster.dead = True  # the cluster calls itself whole
+
+    made = soak(cluster, converged=served_no_more, timings=replace(TIMINGS, converge_within=0.5))
+    summary = run(tmp_path, with_rounds(made, 60, 0.1, 0.2))
+    assert summary.conclusion == "inconclusive"
+    assert "whole, and not served within 0.5 s: it ended there" in summary.reasons
 
 
 def test_a_fault_that_cannot_be_undone_ends_the_soak(tmp_path: Path) -> None:

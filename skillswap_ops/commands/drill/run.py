@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from skillswap_ops.drill_series import End, Turn, Wishes
 
 LONGEST_PHASE = 3600
+SHRINK_TRIES = 8
 
 
 def _phase(_context: click.Context, _parameter: click.Parameter, given: str) -> float | None:
@@ -63,6 +64,18 @@ def _phase(_context: click.Context, _parameter: click.Parameter, given: str) -> 
     metavar="N",
     help="How long chaos-soak goes on breaking things.  [default: 5]",
 )
+@click.option(
+    "--steps",
+    metavar="NAME:SECONDS:SEED,…",
+    help="These rounds of chaos-soak, as a failed one printed them, and no others.",
+)
+@click.option(
+    "--shrink",
+    type=click.IntRange(0, 100),
+    metavar="N",
+    help="Of a chaos-soak that failed, look for the steps that it needs for that, in at most N "
+    "more runs; 0: do not.  [default: 8]",
+)
 @click.option("--keep-data", is_flag=True, help="Leave the rows that were written in the cluster.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first drill that does not pass.")
 @selects_cluster
@@ -78,6 +91,8 @@ def run(
     seed: int | None,
     rate: float | None,
     minutes: float | None,
+    steps: str | None,
+    shrink: int | None,
     keep_data: bool,
     fail_fast: bool,
     yes: bool,
@@ -86,6 +101,10 @@ def run(
 
     One that cannot be done here is skipped and says why. Between two drills the cluster must be
     whole again. Ctrl-C undoes the fault and still writes the report.
+
+    chaos-soak mixes faults with day-2 work (step-downs, switchovers, members copied anew, rolling
+    restarts). One that fails is run again with parts of its steps, until few are left that still
+    fail; the command that repeats them is printed.
 
     Exit codes, the worst of all drills: 0 pass (or skipped), 1 fail, 3 inconclusive or not run,
     4 a fault could not be undone.
@@ -96,16 +115,32 @@ def run(
       skillswap-ops drill run --tag mongo --fail-fast --yes
       skillswap-ops drill run mongo-primary-kill --repeat 5 --seed 42 --yes
       skillswap-ops drill run chaos-soak --minutes 30 --seed 42 --yes
+      skillswap-ops drill run chaos-soak --steps "work-reinit:0:7,pg-node-kill:12.5:99"
     """
+    from cluster.drill.steps import parse_steps
     from skillswap_ops.drill_series import Wishes, worst_exit_code
     from skillswap_ops.drilling import any_seed
     from skillswap_ops.soak import SOAK
 
     specs = _specs(names, tags, everything=everything)
     seed = any_seed() if seed is None else seed
-    if minutes is not None and [spec.name for spec in specs] != [SOAK.name]:
-        raise click.UsageError(f"--minutes is for {SOAK.name} alone")
-    wishes = Wishes(seed, repeat, phase, rate, minutes, keep_data=keep_data, fail_fast=fail_fast)
+    soaks = [spec.name for spec in specs] == [SOAK.name]
+    for option, value in (("minutes", minutes), ("steps", steps), ("shrink", shrink)):
+        if value is not None and not soaks:
+            raise click.UsageError(f"--{option} is for {SOAK.name} alone")
+    if steps is not None and minutes is not None:
+        raise click.UsageError("--steps says what is done, and --minutes how long: give one")
+    wishes = Wishes(
+        seed,
+        repeat,
+        phase,
+        rate,
+        minutes,
+        parse_steps(steps) if steps is not None else (),
+        SHRINK_TRIES if shrink is None and soaks else shrink or 0,
+        keep_data=keep_data,
+        fail_fast=fail_fast,
+    )
     ends = run_and_show(selection, specs, wishes, full=True, yes=yes)
     code = worst_exit_code(ends)
     if code == FaultNotUndoneError.exit_code:

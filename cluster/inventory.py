@@ -48,6 +48,7 @@ BLOCKS: Mapping[Kind, int] = {
 }
 DR_BLOCKS: Mapping[Kind, int] = {Kind.POSTGRES: 160, Kind.ETCD: 161}
 MAX_SHARDS = 40
+FLEETS = {"router": Kind.ROUTER, "haproxy": Kind.HAPROXY}  # that hold no data, by their group
 ARBITER_INDEX = 100  # out of the way of members that are added later
 CONFIG_SET = "config"
 
@@ -134,6 +135,21 @@ def moved(before: Inventory, after: Inventory) -> tuple[tuple[Node, Node], ...]:
     now = {node.name: node for node in after.nodes}
     pairs = ((node, now[node.name]) for node in before.nodes if node.name in now)
     return tuple((old, new) for old, new in pairs if old.address != new.address)
+
+
+def retired(names: Iterable[str], wanted: Inventory) -> tuple[Node, ...]:
+    """Routers and proxies among these names that the inventory no longer has, in order.
+
+    They hold no data, and the others of their fleet stand in for them: they may simply go. Of
+    their nodes the name is known, and no place.
+    """
+    kept = {node.name for node in wanted.nodes}
+    found = []
+    for name in sorted(set(names) - kept):
+        group, _, number = name.rpartition("-")
+        if group in FLEETS and number.isdecimal():
+            found.append(Node(name, FLEETS[group], group, region="", zone="", address=""))
+    return tuple(found)
 
 
 def member_names(group: str, members: ReplicaSet) -> tuple[str, ...]:

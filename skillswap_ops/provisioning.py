@@ -10,7 +10,7 @@ from cluster.errors import OpsError, RefusedError, UnreachableError
 from cluster.files import write_atomic
 from cluster.inventory import Inventory, Kind, inventory, moved
 from cluster.local import preflight, processes
-from cluster.local.steps import start_steps, stop_strays, supervisor_step
+from cluster.local.steps import retire_steps, start_steps, stop_strays, supervisor_step
 from cluster.local.volumes import check_volumes
 from cluster.lock import exclusive
 from cluster.plan import Event, Finished, Outcome, Step, execute, preview
@@ -44,15 +44,20 @@ class ComponentTime:
 def all_steps(context: LocalContext, book: Book | None = None) -> tuple[Step, ...]:
     """Everything that makes the cluster, and the services on it, what they should be.
 
-    Services come last: a service that starts before its stores would wait for them, and give up.
+    Services come late: a service that starts before its stores would wait for them, and give up.
+    What the topology has no more goes last, when nobody is led to it.
     """
     engines = engine_steps(context)
     found = book or _book(context)
-    return (
-        supervisor_step(context.target, context.clock),
+    made = (
         *start_steps(context.target, data_servers(context)),
         *engines,
         *service_steps.steps(context, found, note, needs=[step.name for step in engines]),
+    )
+    return (
+        supervisor_step(context.target, context.clock),
+        *made,
+        *retire_steps(context.target, context.inventory, [step.name for step in made]),
     )
 
 
@@ -115,9 +120,8 @@ def check_change(context: LocalContext) -> None:
     if moves:
         raise RefusedError(
             "\n".join(moves),
-            "put new shards and members at the end, and keep `local.network` and "
-            "`postgres.wal_volume`; to begin anew, "
-            "`destroy` first",
+            "put new shards and members at the end, and keep those that have data, "
+            "`local.network` and `postgres.wal_volume`; to begin anew, `destroy` first",
         )
 
 

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 
 from cluster.clock import Clock, wait_for
 from cluster.errors import UnreachableError
+from cluster.inventory import Inventory, Node, retired
 from cluster.local import processes
 from cluster.local.target import LocalTarget
 from cluster.plan import Finding, Step, done, todo
 from cluster.server import Server
 
 SUPERVISOR_STEP = "supervisord"
+RETIRED = "Retired"
 STRAY_SECONDS = 30
 
 
@@ -50,6 +52,39 @@ def stop_strays(target: LocalTarget, clock: Clock) -> None:
 def start_steps(target: LocalTarget, servers: Iterable[Server]) -> tuple[Step, ...]:
     """One step a server: it runs, with the configuration that it should have."""
     return tuple(_start_step(target, server) for server in servers)
+
+
+def retire_steps(
+    target: LocalTarget, inventory: Inventory, needs: Iterable[str]
+) -> tuple[Step, ...]:
+    """One step for each router and proxy that the topology has no more: it is stopped, and gone.
+
+    After `needs`: who was led to it knows the others by then.
+    """
+    there = (path.stem for path in target.supervisor.programs.glob("*.conf"))
+    return tuple(
+        _retire_step(target, node, (SUPERVISOR_STEP, *needs))
+        for node in retired(there, inventory)
+        if not target.layout.data(node).exists()
+    )
+
+
+def _retire_step(target: LocalTarget, node: Node, needs: tuple[str, ...]) -> Step:
+    server = Server(node.name, node, RETIRED, ("false",))  # enough to stop and to remove it
+
+    def check() -> Finding:
+        if (target.supervisor.programs / f"{node.name}.conf").exists():
+            return todo("the topology has it no more")
+        return done("gone")
+
+    return Step(
+        f"retire {node.name}",
+        RETIRED,
+        f"stop {node.name}, and remove its folder",
+        check,
+        lambda: target.forget(server),
+        needs,
+    )
 
 
 def _start_step(target: LocalTarget, server: Server) -> Step:

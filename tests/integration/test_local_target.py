@@ -16,16 +16,16 @@ import yaml
 from cluster.clock import SYSTEM_CLOCK, wait_for
 from cluster.errors import BusyError, OpsError, RefusedError
 from cluster.files import write_atomic
-from cluster.inventory import inventory
+from cluster.inventory import Kind, inventory
 from cluster.local import preflight, processes
-from cluster.local.steps import start_steps, supervisor_step
+from cluster.local.steps import retire_steps, start_steps, supervisor_step
 from cluster.lock import exclusive
 from cluster.plan import Finished, Outcome, execute
 from cluster.server import ConfigFile, OnChange, Server
 from cluster.topology import Topology
 from cluster.topology_file import dump_topology
 from manifests import redis
-from skillswap_ops.provisioning import check_change, make_home, stop
+from skillswap_ops.provisioning import all_steps, check_change, make_home, stop
 from skillswap_ops.wiring import LocalContext
 from tests.conftest import make_lab, remove_lab
 
@@ -290,6 +290,32 @@ def test_a_topology_that_moves_or_drops_a_node_with_data_is_refused(context: Loc
         check_change(after(local={"network": "127.88.0.0/16"}))
     with pytest.raises(RefusedError, match="not in the topology any more: redis-1"):
         check_change(after(redis={"members": 0}))
+
+
+def test_a_router_that_the_topology_has_no_more_goes_last(context: LocalContext) -> None:
+    kept, dropped = (
+        Server(node.name, node, "Routers", ("/bin/sleep", "600"), folders=("conf",))
+        for node in context.inventory.of(Kind.ROUTER)
+    )
+    starts = start_steps(context.target, [kept, dropped])
+    ends = execute((supervisor_step(context.target, context.clock), *starts), lambda _: None)
+    assert {end.outcome for end in ends} == {Outcome.CHANGED}
+    assert retire_steps(context.target, context.inventory, ()) == ()
+    topology = context.topology.model_copy(
+        update={"mongo": context.topology.mongo.model_copy(update={"routers": 1})}
+    )
+    smaller = replace(context, topology=topology, inventory=inventory(topology))
+    assert all_steps(smaller)[-1].name == "retire router-2"
+    [step] = retire_steps(context.target, inventory(topology), ["x"])
+    assert (step.name, step.needs[-1]) == ("retire router-2", "x")
+    assert not step.check().done
+    step.act()
+    assert step.check().done
+    assert not context.layout.node(dropped.node).exists()
+    assert context.target.state(kept).running
+    assert not [one for one in processes.owned(context.layout.root) if one.server == dropped.name]
+    step.act()  # killed after that, it is done again
+    assert retire_steps(context.target, inventory(topology), ()) == ()
 
 
 def test_two_clusters_do_not_see_each_other(context: LocalContext) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from cluster.errors import InvalidInputError
-from cluster.inventory import Kind, Node, fleet_names, inventory, member_names, moved
+from cluster.inventory import Kind, Node, fleet_names, inventory, member_names, moved, retired
 from cluster.topology import PostgresRole, ReplicaSet
 from cluster.topology_file import load_topology
 from tests.unit.topology_samples import topology
@@ -119,3 +119,16 @@ def test_names() -> None:
     assert fleet_names("router", 2) == ("router-1", "router-2")
     assert fleet_names("redis", 0) == ()
     assert member_names("a", ReplicaSet(members=2, arbiter=True)) == ("a-1", "a-2", "a-arbiter")
+
+
+def test_routers_and_proxies_that_are_gone_are_found_by_name() -> None:
+    wanted = inventory(topology())
+    names = [
+        *("router-1", "router-3", "haproxy-2", "haproxy-10", "shard-a-9", "config-4", "etcd-7"),
+        *("redis-2", "router", "router-x", "router--1", "web-1", "gateway-3", "pg1-pgbouncer"),
+    ]
+    gone = retired(names, wanted)
+    assert [(node.name, node.kind) for node in gone] == [
+        ("haproxy-10", Kind.HAPROXY),
+        ("router-3", Kind.ROUTER),
+    ]

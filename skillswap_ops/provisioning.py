@@ -1,14 +1,14 @@
 """Provision, plan, stop and destroy on the local target."""
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.errors import OpsError, RefusedError, UnreachableError
 from cluster.files import write_atomic
-from cluster.inventory import Inventory, Kind, inventory, moved
+from cluster.inventory import Inventory, Kind, Node, inventory, moved
 from cluster.local import preflight, processes
 from cluster.local.steps import retire_steps, start_steps, stop_strays, supervisor_step
 from cluster.local.volumes import check_volumes
@@ -92,8 +92,8 @@ def provision(context: LocalContext, on_event: Callable[[Event], None]) -> list[
 
 
 def check_change(context: LocalContext) -> None:
-    """Raises RefusedError where the topology would move or drop a node that has data, or where a
-    restore or a change of the leading region is half done.
+    """Raises RefusedError where the topology would move or drop a node that has data, or add one
+    to an etcd, or where a restore or a change of the leading region is half done.
 
     Addresses are in replica set configurations and in data folders: they do not follow by
     themselves, and a member that is dropped from the file would go on running unseen.
@@ -117,12 +117,28 @@ def check_change(context: LocalContext) -> None:
     volumes = (old_topology.postgres.wal_volume, context.topology.postgres.wal_volume)
     if volumes[0] != volumes[1] and any(node.kind is Kind.POSTGRES for node in with_data):
         moves.append(f"postgres.wal_volume would change from {volumes[0]} to {volumes[1]} MiB")
+    moves += _second_etcds(before, with_data, context.inventory)
     if moves:
         raise RefusedError(
             "\n".join(moves),
             "put new shards and members at the end, and keep those that have data, "
-            "`local.network` and `postgres.wal_volume`; to begin anew, `destroy` first",
+            "`local.network`, `postgres.wal_volume` and the size of each etcd; to begin anew, "
+            "`destroy` first",
         )
+
+
+def _second_etcds(before: Inventory, with_data: Sequence[Node], wanted: Inventory) -> Iterator[str]:
+    """The etcds that exist and would get members.
+
+    A member that starts with a list that the others have not been told of founds a cluster of its
+    own: two of three make a quorum there, and Patroni would find no leader in it. (etcd: Runtime
+    reconfiguration: `member add` comes first.)
+    """
+    for group in dict.fromkeys(node.group for node in with_data if node.kind is Kind.ETCD):
+        there = [node.name for node in before.of(Kind.ETCD, group=group)]
+        names = [node.name for node in wanted.of(Kind.ETCD, group=group)]
+        if new := ", ".join(name for name in names if name not in there):
+            yield f"{new} would found a second etcd beside {', '.join(there)}"
 
 
 def check_machine(context: LocalContext, servers: Sequence[Server]) -> None:

@@ -292,6 +292,25 @@ def test_a_topology_that_moves_or_drops_a_node_with_data_is_refused(context: Loc
         check_change(after(redis={"members": 0}))
 
 
+def test_an_etcd_that_has_data_gets_no_member(context: LocalContext) -> None:
+    """Three that are there would not know the four new ones, who would be a quorum of seven."""
+    write_atomic(context.layout.topology, dump_topology(context.topology))
+    postgres = context.topology.postgres
+    topology = context.topology.model_copy(
+        update={"postgres": postgres.model_copy(update={"etcd": 7})}
+    )
+    after = replace(context, topology=topology, inventory=inventory(topology))
+    check_change(after)  # nothing was founded yet
+    for node in context.inventory.of(Kind.ETCD)[:2]:  # a provision that was killed in its midst
+        context.layout.data(node).mkdir(parents=True)
+    check_change(context)
+    wanted = (
+        "etcd-4, etcd-5, etcd-6, etcd-7 would found a second etcd beside etcd-1, etcd-2, etcd-3"
+    )
+    with pytest.raises(RefusedError, match=wanted):
+        check_change(after)
+
+
 def test_a_router_that_the_topology_has_no_more_goes_last(context: LocalContext) -> None:
     kept, dropped = (
         Server(node.name, node, "Routers", ("/bin/sleep", "600"), folders=("conf",))

@@ -129,7 +129,7 @@ def small_lab() -> Iterator[Lab]:
     lab = make_lab(
         "127.97.0.0/16",
         "growing",
-        postgres={"members": members, "etcd": 1},
+        postgres={"members": members, "etcd": 1, "synchronous_mode": False},
         redis={"members": 0},
     )
     try:

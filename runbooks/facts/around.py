@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,21 +48,39 @@ SERVICES = "services"
 
 def mongo_servers(context: Context) -> Facts:
     """Every node of MongoDB."""
-    return Facts(_servers("mongo", mongo.status.status(context)))
+    return Facts(_servers("mongo", confirmed(lambda: mongo.status.status(context))))
 
 
 def postgres_servers(context: Context) -> Facts:
     """Every node of PostgreSQL, but for the etcd of a region that is fenced on purpose."""
     fenced = fenced_scope(context)
     away = set(fenced.etcd) if fenced else set()
-    seen = [one for one in postgres.status.status(context) if one.node not in away]
+    every = confirmed(lambda: postgres.status.status(context))
+    seen = [one for one in every if one.node not in away]
     return Facts(_servers("postgres", seen))
 
 
 def other_servers(context: Context) -> Facts:
     """Redis and the object store."""
-    seen = (*redis.status(context), *objects.status(context))
+    seen = confirmed(lambda: (*redis.status(context), *objects.status(context)))
     return Facts(_servers("other", seen))
+
+
+def confirmed(ask: Callable[[], Sequence[NodeStatus]]) -> tuple[NodeStatus, ...]:
+    """What was seen, and who did not seem well asked once more: the better of both counts.
+
+    `status` gives each a second, which a healthy server on an overloaded machine may not keep.
+    """
+    first = ask()
+    if all(one.health is Health.OK for one in first):
+        return tuple(first)
+    again = {one.node: one for one in ask()}
+    return tuple(_better(one, again.get(one.node, one)) for one in first)
+
+
+def _better(first: NodeStatus, second: NodeStatus) -> NodeStatus:
+    order = (Health.OK, Health.DEGRADED, Health.DOWN)
+    return min(second, first, key=lambda one: order.index(one.health))
 
 
 def deployed(context: Context) -> Facts:

@@ -22,7 +22,7 @@ from mongo.nodes import SetNodes
 from mongo.set_model import SERVING, State
 from runbooks.facts.records import ClockOffset, Fact, Facts, MongoMember, MongoSet
 
-SECONDS = 1.5
+SECONDS = 4.0  # a slow machine is no lost server
 LOG_BYTES = 256 * 1024
 # A member's last heartbeat comes at most this long before the election that its loss causes, over
 # the election timeout: heartbeats, and the vote itself.

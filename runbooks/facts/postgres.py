@@ -30,7 +30,7 @@ from runbooks.facts.records import (
     Proxy,
 )
 
-SECONDS = 1.5
+SECONDS = 4.0  # a slow machine is no lost server
 MEGABYTE = 1024**2
 
 MEMBER = """

@@ -33,7 +33,7 @@ from runbooks.facts.records import (
     joined,
 )
 
-# Each reader bounds what it asks (1.5 s a server, libpq's 2 s for a connection); pgBackRest takes
+# Each reader bounds what it asks (4 s a server, or twice one second); pgBackRest takes
 # a second or two. Whoever is later is not waited for.
 SECONDS = 15.0
 

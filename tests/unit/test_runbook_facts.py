@@ -12,13 +12,14 @@ from cluster.backup.contracts import Backup, BackupKind
 from cluster.context import Context
 from cluster.errors import UnreachableError
 from cluster.inventory import Kind, Node
+from cluster.status import Health, NodeStatus
 from mongo.nodes import SetNodes
 from mongo.set_model import State
 from postgres.etcd import MemberHealth
 from postgres.patroni import parse_state
 from postgres.scopes import Scope
 from runbooks.conditions import NUMBER, TEXT, TRUTH
-from runbooks.facts.around import backups_fact, holds_lock, volume
+from runbooks.facts.around import backups_fact, confirmed, holds_lock, volume
 from runbooks.facts.mongo import (
     Looked,
     Said,
@@ -220,6 +221,22 @@ def test_the_fields_of_every_kind_are_numbers_text_or_truths() -> None:
 
 def test_every_kind_has_a_reader() -> None:
     assert set().union(*(one.kinds for one in READERS)) == set(KINDS)
+
+
+def test_who_does_not_seem_well_is_asked_once_more() -> None:
+    one, other = (Node(name, Kind.ROUTER, "router", "z", "r", "127.0.0.1") for name in ("r1", "r2"))
+    well = [NodeStatus(one, Health.OK, "x"), NodeStatus(other, Health.OK, "x")]
+    slow = [NodeStatus(one, Health.DOWN, "down"), well[1]]
+    answers = iter([slow, well])
+    assert confirmed(lambda: next(answers)) == tuple(well)
+    answers = iter([slow, slow])
+    assert confirmed(lambda: next(answers)) == tuple(slow)
+    answers = iter([well])  # nobody is asked twice without a reason
+    assert confirmed(lambda: next(answers)) == tuple(well)
+    answers = iter([slow, [slow[0], NodeStatus(other, Health.DOWN, "down")]])
+    assert confirmed(lambda: next(answers)) == tuple(
+        slow
+    )  # the first word stands where it is better
 
 
 def test_who_fails_or_is_late_is_a_fact_and_no_error() -> None:

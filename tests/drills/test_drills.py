@@ -91,11 +91,16 @@ def test_repeated_runs_have_seeds_of_their_own_and_their_times_together(shared_l
 
 
 @pytest.mark.exhaustive
-def test_a_soak_has_many_faults_and_one_verdict(shared_lab: Lab) -> None:
-    run = drilled(shared_lab, "chaos-soak", "--minutes", "0.75", "--seed", "3")
+def test_a_soak_has_faults_and_work_and_one_verdict(shared_lab: Lab) -> None:
+    names = ("mongo-primary-kill", "work-switchover", "work-resync", "pg-sync-standby-loss")
+    steps = ",".join(f"{name}:5:{seed}" for seed, name in enumerate(names))
+    run = drilled(shared_lab, "chaos-soak", "--steps", steps, "--seed", "3", "--shrink", "0")
     must_pass(run)
     rounds = [finding for finding in run["findings"] if finding["check"] == "rounds"]
-    assert len(rounds) >= 2
+    assert [finding["subject"] for finding in rounds] == [
+        f"round {number}, {name}" for number, name in enumerate(names, start=1)
+    ]
+    assert "copies" in {finding["check"] for finding in run["findings"]}
     assert {stream["group"] for stream in run["streams"]} == {"shard-a", "shard-b", "payments"}
     assert Journal(drills(shared_lab)).open_entries() == ()
 

@@ -125,11 +125,14 @@ def pids(context: LocalContext, nodes: list[str]) -> dict[str, set[int | None]]:
 @pytest.fixture
 def small_lab() -> Iterator[Lab]:
     """A cluster of its own, for a shard that is added stays."""
-    members = [{"name": "pg1", "zone": "eu-west-a", "role": "primary"}]
+    members = [
+        {"name": "pg1", "zone": "eu-west-a", "role": "primary"},
+        {"name": "pg2", "zone": "eu-west-b", "role": "synchronous"},
+    ]
     lab = make_lab(
         "127.97.0.0/16",
         "growing",
-        postgres={"members": members, "etcd": 1, "synchronous_mode": False},
+        postgres={"members": members, "etcd": 1},
         redis={"members": 0},
     )
     try:

@@ -226,7 +226,7 @@ def test_a_stuck_writer_is_closed_and_its_operation_unknown(
 
     def hang(op: int) -> Result:
         stuck_ops.append(op)
-        store.release.wait(20)
+        store.release.wait(300)
         return ACKED  # too late to be recorded
 
     store.do = hang
@@ -247,7 +247,7 @@ def test_a_writer_that_hangs_for_good_does_not_hold_up_the_end(
     free = threading.Event()
 
     def hang(_: int) -> Result:
-        free.wait(20)
+        free.wait(300)
         return ACKED
 
     store = Store(hang)

@@ -21,14 +21,15 @@ END_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class OwnCommands:
-    """`program` begins every command, `selection` ends it; `asks` knows which take `--yes`.
+    """`program` begins every command, `selection` ends it; `takes` knows a command's options.
 
-    `selection` are options with a value each; one that the command names itself is left out.
+    `selection` are options with a value each; one that the command names itself, or does not take,
+    is left out.
     """
 
     program: Sequence[str]
     selection: Sequence[str]
-    asks: Callable[[Sequence[str]], bool]
+    takes: Callable[[Sequence[str], str], bool]
     clock: Clock
 
     def run(
@@ -42,8 +43,7 @@ class OwnCommands:
         line: Callable[[str], None],
     ) -> int:
         """Run it; its exit code. Raises UnreachableError where it takes longer than `seconds`."""
-        yes = ["--yes"] if agreed and "--yes" not in words and self.asks(words) else []
-        argv = [*self.program, *words, *unnamed(self.selection, words), *yes]
+        argv = [*self.program, *words, *self._options(words, agreed=agreed)]
         with output.open("wb") as file, output.open("rb") as reader:
             output.chmod(0o600)
             child = subprocess.Popen(
@@ -62,6 +62,17 @@ class OwnCommands:
             tail.rest()
         return code
 
+    def _options(self, words: Sequence[str], *, agreed: bool) -> list[str]:
+        """What the words lack. Of an option that is there twice, the last one would win."""
+        pairs = zip(self.selection[::2], self.selection[1::2], strict=True)
+        wanted = [*pairs, *([("--yes",)] if agreed else [])]
+        return [
+            part
+            for option in wanted
+            if option[0] not in words and self.takes(words, option[0])
+            for part in option
+        ]
+
     def await_end(self, pid: int, created: float, seconds: float) -> None:
         """Wait until that process has ended. Raises UnreachableError."""
 
@@ -69,12 +80,6 @@ class OwnCommands:
             return _created(pid) != created
 
         wait_for(f"the end of the command of before (pid {pid})", ended, seconds=seconds)
-
-
-def unnamed(options: Sequence[str], words: Sequence[str]) -> list[str]:
-    """Of options with a value each, those that are not among the words: the last one would win."""
-    pairs = zip(options[::2], options[1::2], strict=True)
-    return [part for pair in pairs if pair[0] not in words for part in pair]
 
 
 class _Tail:

@@ -96,8 +96,8 @@ def _answer(path: Path, step: str, said: object) -> str:
     return said
 
 
-def asks(words: Sequence[str]) -> bool:
-    """Whether the command line of these words takes `--yes`."""
+def takes(words: Sequence[str], option: str) -> bool:
+    """Whether the command of these words has that option."""
     from skillswap_ops.main import cli
 
     command: click.Command = cli
@@ -109,7 +109,7 @@ def asks(words: Sequence[str]) -> bool:
         if found is None:
             break
         command, context = found, click.Context(found, parent=context, info_name=word)
-    return any("--yes" in parameter.opts for parameter in command.params)
+    return any(option in parameter.opts for parameter in command.params)
 
 
 def ports(
@@ -120,7 +120,7 @@ def ports(
     return Ports(
         screen=screen,
         person=answering,
-        commands=OwnCommands(PROGRAM, selected(context, selection), asks, context.clock),
+        commands=OwnCommands(PROGRAM, selected(context, selection), takes, context.clock),
         actions=actions(context),
         look=lambda kinds: look(context, kinds),
         mask=mask.text,

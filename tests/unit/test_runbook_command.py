@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from runbooks.model import SlaClock
 from runbooks.proofs import Proof, Proofs, add, proofs, steps_digest
 from runbooks.runner import UnansweredError
 from skillswap_ops.main import cli
-from skillswap_ops.runbooking import Answering, asks, read_answers, sla_seconds
+from skillswap_ops.runbooking import Answering, read_answers, sla_seconds, takes
 
 
 def run(*words: str, code: int = 0) -> str:
@@ -74,7 +75,12 @@ def test_what_a_run_needs_is_said() -> None:
     ],
 )
 def test_which_commands_ask(words: list[str], wanted: bool) -> None:
-    assert asks(words) is wanted
+    assert takes(words, "--yes") is wanted
+
+
+def test_which_commands_take_a_cluster() -> None:
+    assert takes(["provision"], "--home")
+    assert not takes(["topology", "check", "my.yaml"], "--home")
 
 
 def test_answers_are_text_true_or_false(tmp_path: Path) -> None:
@@ -135,7 +141,7 @@ def test_a_commands_output_goes_to_a_file_and_to_the_screen(tmp_path: Path) -> N
     spawned: list[tuple[int, float]] = []
     code = "import sys; print('one'); print('two'); print(sys.argv[1:], end=''); sys.exit(3)"
     commands = OwnCommands(
-        (sys.executable, "-c", code), ("--home", "h"), lambda _: True, SYSTEM_CLOCK
+        (sys.executable, "-c", code), ("--home", "h"), lambda *_: True, SYSTEM_CLOCK
     )
     ended = commands.run(
         ["dr", "promote"],
@@ -153,12 +159,30 @@ def test_a_commands_output_goes_to_a_file_and_to_the_screen(tmp_path: Path) -> N
     commands.await_end(*spawned[0], seconds=1)
 
 
+def not_yes(_words: Sequence[str], option: str) -> bool:
+    return option != "--yes"
+
+
+def test_an_option_that_a_command_does_not_take_is_left_out(tmp_path: Path) -> None:
+    code = "import sys; print(sys.argv[1:])"
+    lines: list[str] = []
+    OwnCommands((sys.executable, "-c", code), ("--home", "h"), takes, SYSTEM_CLOCK).run(
+        ["topology", "check", "my.yaml"],
+        tmp_path / "out",
+        seconds=60,
+        agreed=True,
+        spawned=lambda _pid, _created: None,
+        line=lines.append,
+    )
+    assert lines == ["['topology', 'check', 'my.yaml']"]
+
+
 def test_an_option_that_a_page_gives_is_not_given_again(tmp_path: Path) -> None:
     """click takes the last one: the file of add-shard would be passed over for the run's own."""
     code = "import sys; print(sys.argv[1:])"
     selection = ("--home", "h", "--topology", "old.yaml")
     lines: list[str] = []
-    OwnCommands((sys.executable, "-c", code), selection, lambda _: False, SYSTEM_CLOCK).run(
+    OwnCommands((sys.executable, "-c", code), selection, not_yes, SYSTEM_CLOCK).run(
         ["provision", "--topology", "new.yaml"],
         tmp_path / "out",
         seconds=60,

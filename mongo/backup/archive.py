@@ -51,8 +51,8 @@ def _see(context: Context, node: Node, wanted: list[str], at: datetime) -> NodeS
 
 def judged(node: Node, said: State | None, wanted: list[str], at: datetime) -> NodeStatus:
     """A running archiver, by what it said."""
-    if said is None or set(said.sets) != set(wanted):
-        silent = [name for name in wanted if said is None or name not in said.sets]
+    silent = [name for name in wanted if said is None or name not in said.sets]
+    if said is None or silent:
         detail = f"has not begun with {', '.join(silent)}"
         return NodeStatus(node, Health.DEGRADED, ROLE, detail=detail)
     behind = max(0.0, lag(said.sets, at))

@@ -249,3 +249,7 @@ def test_status_tells_what_is_wrong(state: State | None, health: Health, detail:
 def test_a_set_that_it_does_not_follow_is_told() -> None:
     found = judged(NODE, said(), ["a", "b"], BEGAN)
     assert (found.health, found.detail) == (Health.DEGRADED, "has not begun with b")
+
+
+def test_a_set_that_was_added_since_the_topology_was_read_is_no_trouble() -> None:
+    assert judged(NODE, said(), [], BEGAN).health is Health.OK

@@ -230,7 +230,7 @@ def test_a_stuck_writer_is_closed_and_its_operation_unknown(
         return ACKED  # too late to be recorded
 
     store.do = hang
-    _, stuck = rig.run(0.1, patient(store, workers=1))
+    _, stuck = rig.run(0.1, stream(store, workers=1))
     history = rig.histories()[1]
     assert stuck == 0  # closing it has freed it
     assert store.closed == 1

@@ -202,7 +202,7 @@ def threads_of_drills() -> list[str]:
     return [thread.name for thread in threading.enumerate() if any(n in thread.name for n in names)]
 
 
-def until(true: Callable[[], bool], seconds: float = 5.0) -> Iterator[None]:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> Iterator[None]:
     """Spin until it is true; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not true():

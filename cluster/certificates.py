@@ -21,12 +21,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cluster.errors import InvalidInputError
 from cluster.files import write_atomic, write_private
 from cluster.layout import Layout
+from cluster.topology import Tls
 
-AUTHORITY_DAYS = 3650
-LEAF_DAYS = 365
 # A certificate is replaced when a third of its life is left:
 # https://cert-manager.io/docs/usage/certificate/ (renewBefore)
-RENEW_DAYS = LEAF_DAYS / 3
+RENEW_SHARE = 1 / 3
+FOLDER = "certificates"
 CLOCKS_APART = timedelta(minutes=5)  # how far another machine's clock may be behind
 NOT_CRITICAL, CRITICAL = False, True
 
@@ -37,6 +37,7 @@ class Validity:
 
     until: datetime
     names: frozenset[str]
+    serial: str = ""  # hexadecimal
 
     def days(self, now: datetime) -> float:
         """The days that are left; negative when it has expired."""
@@ -55,9 +56,10 @@ class Authority:
     Raises InvalidInputError where its file is damaged: clients trust no other.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        self._folder = layout.secrets / "certificates"
+    def __init__(self, layout: Layout, lifetimes: Tls | None = None) -> None:
+        self._folder = layout.secrets / FOLDER
         self._public = layout.authority
+        self._lifetimes = lifetimes or Tls()
 
     def certificate_file(self) -> Path:
         """The file of the certificate that clients trust; written where it is missing."""
@@ -71,11 +73,16 @@ class Authority:
 
         The same at every call, until the addresses change or a third of its life is left.
         """
-        at, signer = now or datetime.now(UTC), self._signer()
+        at, signer, days = now or datetime.now(UTC), self._signer(), self._lifetimes.leaf_days
         path = self._folder / f"{name}.pem"
-        if not _serves(path, signer, addresses, at):
-            write_private(path, _leaf(signer, name, addresses, at))
+        if not _serves(path, signer, addresses, at, days):
+            self.renew(name, addresses, at)
         return path.read_text("ascii")
+
+    def renew(self, name: str, addresses: Sequence[str], now: datetime | None = None) -> None:
+        """Give a server a new certificate, and a new key, whatever the old one is."""
+        at, signer, days = now or datetime.now(UTC), self._signer(), self._lifetimes.leaf_days
+        write_private(self._folder / f"{name}.pem", _leaf(signer, name, addresses, at, days))
 
     def validity(self, name: str) -> Validity | None:
         """Of a server's certificate; None where it has none."""
@@ -89,7 +96,7 @@ class Authority:
         if not path.exists():
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # The loser of a race reads what the winner wrote.
-            write_private(path, _new_authority(datetime.now(UTC)), replace=False)
+            write_private(path, self._new_authority(), replace=False)
         try:
             text = path.read_bytes()
             key = serialization.load_pem_private_key(text, None)
@@ -100,6 +107,9 @@ class Authority:
             raise _damaged(path, "key and certificate do not belong together")
         return _Signer(key, certificate)
 
+    def _new_authority(self) -> str:
+        return _new_authority(datetime.now(UTC), self._lifetimes.authority_days)
+
 
 def validity(pem: bytes) -> Validity:
     """Of a certificate. Raises ValueError where there is none."""
@@ -109,10 +119,12 @@ def validity(pem: bytes) -> Validity:
         san = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names.update(san.get_values_for_type(x509.DNSName))
         names.update(map(str, san.get_values_for_type(x509.IPAddress)))
-    return Validity(found.not_valid_after_utc, frozenset(names))
+    return Validity(found.not_valid_after_utc, frozenset(names), format(found.serial_number, "x"))
 
 
-def _serves(path: Path, signer: _Signer, addresses: Sequence[str], now: datetime) -> bool:
+def _serves(
+    path: Path, signer: _Signer, addresses: Sequence[str], now: datetime, days: int
+) -> bool:
     """Whether a certificate is there, ours, whole, for these addresses, and not near its end."""
     try:
         text = path.read_bytes()
@@ -123,10 +135,13 @@ def _serves(path: Path, signer: _Signer, addresses: Sequence[str], now: datetime
     except (OSError, ValueError, TypeError, InvalidSignature):
         return False
     ours = isinstance(key, ec.EllipticCurvePrivateKey) and _belongs(key, certificate)
-    return ours and known.names >= {*addresses} and known.days(now) >= RENEW_DAYS
+    left = known.days(now)
+    fresh = days * RENEW_SHARE <= left <= days
+    last = known.until == signer.certificate.not_valid_after_utc  # no other would last longer
+    return ours and known.names >= {*addresses} and (fresh or last)
 
 
-def _new_authority(now: datetime) -> str:
+def _new_authority(now: datetime, days: int) -> str:
     key, name = ec.generate_private_key(ec.SECP256R1()), _name("SkillSwap local authority")
     usage = x509.KeyUsage(
         key_cert_sign=True,
@@ -140,7 +155,7 @@ def _new_authority(now: datetime) -> str:
         decipher_only=False,
     )
     certificate = (
-        _builder(name, key.public_key(), now, AUTHORITY_DAYS)
+        _builder(name, key.public_key(), now, now + timedelta(days=days))
         .issuer_name(name)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), CRITICAL)
         .add_extension(usage, CRITICAL)
@@ -150,14 +165,16 @@ def _new_authority(now: datetime) -> str:
     return _key_text(key) + _text(certificate)
 
 
-def _leaf(signer: _Signer, name: str, addresses: Sequence[str], now: datetime) -> str:
+def _leaf(signer: _Signer, name: str, addresses: Sequence[str], now: datetime, days: int) -> str:
     key, authority = ec.generate_private_key(ec.SECP256R1()), signer.certificate
     usages = x509.ExtendedKeyUsage(
         [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     )
+    # Verifiers refuse a certificate whose authority has expired.
+    until = min(now + timedelta(days=days), authority.not_valid_after_utc)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key())
     certificate = (
-        _builder(_name(name), key.public_key(), now, LEAF_DAYS)
+        _builder(_name(name), key.public_key(), now, until)
         .issuer_name(authority.subject)
         .add_extension(x509.SubjectAlternativeName(_alternatives(addresses)), NOT_CRITICAL)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), CRITICAL)
@@ -179,7 +196,7 @@ def _alternatives(addresses: Sequence[str]) -> list[x509.GeneralName]:
 
 
 def _builder(
-    name: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, days: int
+    name: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, until: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -187,7 +204,7 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCKS_APART)
-        .not_valid_after(now + timedelta(days=days))
+        .not_valid_after(until)
     )
 
 

@@ -22,3 +22,13 @@ class Context:
     target: Target
     programs: Programs
     clock: Clock = SYSTEM_CLOCK
+
+    @property
+    def trust(self) -> str:
+        """The file by which clients verify the cluster's servers; "" where TLS is off."""
+        return trust(self.topology, self.layout)
+
+
+def trust(topology: Topology, layout: Layout) -> str:
+    """The file by which clients verify a cluster's servers; "" where TLS is off."""
+    return str(layout.authority) if topology.tls.enabled else ""

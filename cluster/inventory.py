@@ -5,7 +5,7 @@ Addresses follow from a node's kind and index alone, so adding a node at the end
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import cycle, islice
 
@@ -58,6 +58,7 @@ class Node:
     """A machine of the topology. `group` is its replica set, Patroni scope or fleet.
 
     `address` is what others reach it by; `listen`, where that is another one, what it binds.
+    `trust` is the file by which its clients verify it; empty: its servers speak in the clear.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Node:
     address: str
     role: PostgresRole | None = None
     listen: str = ""
+    trust: str = ""
 
     @property
     def bind(self) -> str:
@@ -113,18 +115,17 @@ class Inventory:
         )
 
 
-def inventory(topology: Topology) -> Inventory:
-    """The nodes of a validated topology."""
+def inventory(topology: Topology, trust: str = "") -> Inventory:
+    """The nodes of a validated topology, whose clients verify them by the file `trust`."""
     edge, redis = topology.edge.haproxies, topology.redis.members
-    return Inventory(
-        (
-            *_mongo_nodes(topology),
-            *_postgres_nodes(topology),
-            *_fleet(topology, Kind.HAPROXY, "haproxy", edge, topology.postgres.region),
-            *_fleet(topology, Kind.REDIS, "redis", redis, None),
-            *_fleet(topology, Kind.OBJECTS, "objects", topology.objects.members, None),
-        )
+    nodes = (
+        *_mongo_nodes(topology),
+        *_postgres_nodes(topology),
+        *_fleet(topology, Kind.HAPROXY, "haproxy", edge, topology.postgres.region),
+        *_fleet(topology, Kind.REDIS, "redis", redis, None),
+        *_fleet(topology, Kind.OBJECTS, "objects", topology.objects.members, None),
     )
+    return Inventory(tuple(replace(node, trust=trust) for node in nodes))
 
 
 def moved(before: Inventory, after: Inventory) -> tuple[tuple[Node, Node], ...]:

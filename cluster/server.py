@@ -19,11 +19,16 @@ class OnChange(StrEnum):
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """A rendered file in the server's `conf` folder; a secret one is readable to its user only."""
+    """A rendered file in the server's `conf` folder; a secret one is readable to its user only.
+
+    A `live` one is never a reason to restart the server: it takes a new one by itself, by SIGHUP,
+    or when it is told to.
+    """
 
     name: str
     text: str
     secret: bool = False
+    live: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Server:
     `folders` are made (mode 0700) below the node's folder before the start, `volumes` mounted.
     `env` never holds a password. `as_operator`: it needs the cluster's own secrets, and runs as who
     supervises it and not as the servers' user. `stop_seconds` is how long a clean stop may take
-    before it is killed. `needs` names the steps that must be done before the first start.
+    before it is killed. `needs` names the steps that must be done before the first start. At the
+    ports in `negotiated` a client of PostgreSQL asks for TLS before it begins.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Server:
     needs: tuple[str, ...] = ()
     volumes: tuple[Volume, ...] = ()
     as_operator: bool = False
+    negotiated: tuple[int, ...] = ()
 
     @property
     def start_step(self) -> str:

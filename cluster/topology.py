@@ -361,6 +361,20 @@ class Archive(Model):
     )
 
 
+class Tls(Model):
+    """TLS on every port, with certificates of the cluster's own authority."""
+
+    enabled: bool = Field(
+        default=False, description="every server takes TLS alone, and clients verify; for good"
+    )
+    authority_days: int = Field(
+        3650, ge=2, le=36_500, description="validity of the authority's own certificate"
+    )
+    leaf_days: int = Field(
+        365, ge=1, le=3650, description="validity of a node's; renewed when a third is left"
+    )
+
+
 class Local(Model):
     """The local target: a /16 of loopback addresses, and the user that servers run as."""
 
@@ -387,6 +401,7 @@ class Topology(Model):
     redis: Redis = Field(Redis(), description="for the chat service")
     objects: Objects = Field(Objects(), description="objects by S3: files, and an archive")
     archive: Archive = Field(Archive(), description="WAL and backups of PostgreSQL")
+    tls: Tls = Field(Tls(), description="TLS on every port")
     local: Local = Field(Local(), description="of the local target alone")
     kubernetes: Kubernetes = Field(Kubernetes(), description="of the Kubernetes target alone")
 

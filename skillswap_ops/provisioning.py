@@ -117,13 +117,15 @@ def check_change(context: LocalContext) -> None:
     volumes = (old_topology.postgres.wal_volume, context.topology.postgres.wal_volume)
     if volumes[0] != volumes[1] and any(node.kind is Kind.POSTGRES for node in with_data):
         moves.append(f"postgres.wal_volume would change from {volumes[0]} to {volumes[1]} MiB")
+    if old_topology.tls.enabled != context.topology.tls.enabled and with_data:
+        moves.append(f"tls.enabled would change to {str(context.topology.tls.enabled).lower()}")
     moves += _second_etcds(before, with_data, context.inventory)
     if moves:
         raise RefusedError(
             "\n".join(moves),
             "put new shards and members at the end, and keep those that have data, "
-            "`local.network`, `postgres.wal_volume` and the size of each etcd; to begin anew, "
-            "`destroy` first",
+            "`local.network`, `tls.enabled`, `postgres.wal_volume` and the size of each etcd; to "
+            "begin anew, `destroy` first",
         )
 
 

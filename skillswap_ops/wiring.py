@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.clock import SYSTEM_CLOCK
-from cluster.context import Context
+from cluster.context import Context, trust
 from cluster.errors import InvalidInputError
 from cluster.inventory import inventory
 from cluster.layout import Layout
@@ -56,6 +56,7 @@ def local_context(selection: Selection, *, must_exist: bool = False) -> LocalCon
         )
     home = home_folder(selection.home)
     topology = selected_topology(selection, home)
+    _refuse_tls(topology)
     layout = Layout(home / topology.name)
     topology = with_postgres_version(topology, layout)
     if must_exist and not layout.topology.exists():
@@ -67,12 +68,18 @@ def local_context(selection: Selection, *, must_exist: bool = False) -> LocalCon
     user = run_as(topology.local.run_as)
     return LocalContext(
         topology=topology,
-        inventory=inventory(topology),
+        inventory=inventory(topology, trust(topology, layout)),
         layout=layout,
         secrets=SecretStore(layout.secrets),
         target=LocalTarget(layout, user, programs.script("supervisord"), SYSTEM_CLOCK),
         programs=programs,
     )
+
+
+def _refuse_tls(topology: Topology) -> None:
+    """Raises InvalidInputError: not every server takes it yet, and a part of them is none."""
+    if topology.tls.enabled:
+        raise InvalidInputError("tls.enabled: not every server takes TLS yet", "leave it out")
 
 
 def context_of(selection: Selection, *, must_exist: bool = False) -> Context:

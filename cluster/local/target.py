@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from stat import S_IMODE, S_IRWXU
 
@@ -96,7 +97,7 @@ class LocalTarget(Killing, Throttling, Partitioning, Filling):
 
     def runs_as_written(self, server: Server) -> bool:
         """Whether the running process was started with, and has loaded, what is written."""
-        return self._started_as_written(server) and (
+        return self.started_as_written(server) and (
             server.on_change is OnChange.RESTART
             or _holds(self._stamp(server, "loaded"), _digest(server.files))
         )
@@ -139,10 +140,13 @@ class LocalTarget(Killing, Throttling, Partitioning, Filling):
 
     def reload(self, server: Server) -> None:
         """Write the files, and SIGHUP or restart: one member of a group at a time."""
+        live_alone = self._only_live_files_differ(server)
         self.write(server)
-        if server.on_change is OnChange.RELOAD and self._started_as_written(server):
+        if self.started_as_written(server) and server.on_change is OnChange.RELOAD:
             self.supervisor.signal(server.name, "HUP")
             self._mark_loaded(server)
+            return
+        if self.started_as_written(server) and live_alone:
             return
         with self._group_locks[server.node.group]:
             self.supervisor.stop(server.name, server.stop_seconds)
@@ -257,7 +261,12 @@ class LocalTarget(Killing, Throttling, Partitioning, Filling):
     def _stamp(self, server: Server, event: str) -> Path:
         return self.supervisor.programs / f"{server.name}.{event}"
 
-    def _started_as_written(self, server: Server) -> bool:
+    def _only_live_files_differ(self, server: Server) -> bool:
+        rest = replace(server, files=tuple(file for file in server.files if not file.live))
+        return self.is_written(rest) and not self.is_written(server)
+
+    def started_as_written(self, server: Server) -> bool:
+        """Whether the running process has the arguments and files that it cannot take anew."""
         started = processes.started_at(self.supervisor.state(server.name).pid or 0)
         if started is None or not self._stamp(server, "started").exists():
             return False
@@ -276,7 +285,8 @@ def _listens(address: str, port: int) -> bool:
 
 def _start_mark(server: Server) -> str:
     """What must be equal for a running process to be the one that is wanted."""
-    files = server.files if server.on_change is OnChange.RESTART else ()
+    restarts = server.on_change is OnChange.RESTART
+    files = [file for file in server.files if restarts and not file.live]
     text = "\0".join([*server.argv, *(f"{key}={value}" for key, value in server.env)])
     return hashlib.sha256((text + _digest(files)).encode()).hexdigest()[:16]
 

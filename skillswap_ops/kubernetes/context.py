@@ -7,6 +7,7 @@ import mongo.servers
 import postgres.servers
 from cluster.clock import SYSTEM_CLOCK
 from cluster.context import Context
+from cluster.errors import InvalidInputError
 from cluster.inventory import Kind
 from cluster.kubernetes.target import KubernetesTarget
 from cluster.kubernetes_settings import SecretSource
@@ -75,9 +76,10 @@ def blueprint(topology: Topology, store: SecretStore | None) -> Blueprint:
     """What the objects of a topology are made from.
 
     Without `objects.external` there is no bucket for files, and so no service `files`. Raises
-    InvalidInputError where a repository is in the local target's own store.
+    InvalidInputError where a repository is in the local target's own store, and for TLS.
     """
     refuse_local_store(topology)
+    _refuse_tls(topology)
     context = pod_context(topology, store)
     engine_passwords(context)
     known = stores(context)
@@ -89,6 +91,15 @@ def blueprint(topology: Topology, store: SecretStore | None) -> Blueprint:
         services=tuple(each for each in CATALOGUE.services if known.s3 or not each.s3),
         secrets=context.secrets,
     )
+
+
+def _refuse_tls(topology: Topology) -> None:
+    """Raises InvalidInputError: nothing gives pods their certificates yet."""
+    if topology.tls.enabled:
+        raise InvalidInputError(
+            "tls.enabled: on Kubernetes nothing gives pods their certificates yet",
+            "leave it out there; network policies keep strangers away from every port",
+        )
 
 
 def _servers(context: Context) -> tuple[Server, ...]:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from cluster.context import Context
+from cluster.context import Context, trust
 from cluster.inventory import inventory
 from cluster.layout import Layout
 from cluster.programs import Programs
@@ -37,7 +37,7 @@ def context(folder: Path, edits: dict[str, object] | None = None) -> Context:
     shape = topology(edits)
     return Context(
         topology=shape,
-        inventory=inventory(shape),
+        inventory=inventory(shape, trust(shape, Layout(folder))),
         layout=Layout(folder),
         secrets=SecretStore(folder / "secrets"),
         target=cast("Target", None),

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from cluster.certificates import LEAF_DAYS, Authority, validity
+from cluster.certificates import Authority, validity
 from cluster.errors import InvalidInputError
 from cluster.layout import Layout
 from cluster.secrets import SecretStore
+from cluster.topology import Tls
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 ADDRESS = "127.77.71.1"
+LEAF_DAYS = Tls().leaf_days
 
 
 def authority(root: Path) -> Authority:
@@ -124,3 +126,38 @@ def test_what_is_given_is_what_tls_takes(tmp_path: Path) -> None:
     path.write_text(found.pem("objects-1", [ADDRESS]))
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path)
     assert ssl.create_default_context(cafile=str(found.certificate_file())).get_ca_certs()
+
+
+def test_lifetimes_are_the_topologys(tmp_path: Path) -> None:
+    found = Authority(Layout(tmp_path), Tls(authority_days=30, leaf_days=9))
+    now = datetime.now(UTC)
+    first = found.pem("etcd-1", [ADDRESS], now)
+    assert validity(first.encode()).days(now) == pytest.approx(9, abs=0.1)
+    assert found.pem("etcd-1", [ADDRESS], now + timedelta(days=5.9)) == first
+    assert found.pem("etcd-1", [ADDRESS], now + timedelta(days=6.1)) != first
+    authority_left = validity(found.certificate_file().read_bytes()).days(now)
+    assert authority_left == pytest.approx(30, abs=0.1)
+
+
+def test_one_that_is_valid_for_longer_than_it_should_be_is_replaced(tmp_path: Path) -> None:
+    long = authority(tmp_path).pem("etcd-1", [ADDRESS], NOW)
+    shorter = Authority(Layout(tmp_path), Tls(leaf_days=30))
+    assert shorter.pem("etcd-1", [ADDRESS], NOW) != long
+
+
+def test_none_outlives_its_authority_and_the_last_one_is_kept(tmp_path: Path) -> None:
+    found = Authority(Layout(tmp_path), Tls(authority_days=10, leaf_days=9))
+    late = datetime.now(UTC) + timedelta(days=8)
+    last = found.pem("etcd-1", [ADDRESS], late)
+    ends = validity(found.certificate_file().read_bytes()).until
+    assert validity(last.encode()).until == ends
+    assert found.pem("etcd-1", [ADDRESS], late) == last
+
+
+def test_a_renewed_one_has_another_key(tmp_path: Path) -> None:
+    found = authority(tmp_path)
+    first = found.pem("etcd-1", [ADDRESS], NOW)
+    found.renew("etcd-1", [ADDRESS], NOW)
+    second = found.pem("etcd-1", [ADDRESS], NOW)
+    assert first.partition("-----END PRIVATE KEY")[0] != second.partition("-----END PRIVATE KEY")[0]
+    assert validity(first.encode()).serial != validity(second.encode()).serial

@@ -74,7 +74,7 @@ class Authority:
         The same at every call, until the addresses change or a third of its life is left.
         """
         at, signer, days = now or datetime.now(UTC), self._signer(), self._lifetimes.leaf_days
-        path = self._folder / f"{name}.pem"
+        path = self.file(name)
         if not _serves(path, signer, addresses, at, days):
             self.renew(name, addresses, at)
         return path.read_text("ascii")
@@ -82,12 +82,16 @@ class Authority:
     def renew(self, name: str, addresses: Sequence[str], now: datetime | None = None) -> None:
         """Give a server a new certificate, and a new key, whatever the old one is."""
         at, signer, days = now or datetime.now(UTC), self._signer(), self._lifetimes.leaf_days
-        write_private(self._folder / f"{name}.pem", _leaf(signer, name, addresses, at, days))
+        write_private(self.file(name), _leaf(signer, name, addresses, at, days))
+
+    def file(self, name: str) -> Path:
+        """Where a server's key and certificate are kept."""
+        return self._folder / f"{name}.pem"
 
     def validity(self, name: str) -> Validity | None:
         """Of a server's certificate; None where it has none."""
         try:
-            return validity((self._folder / f"{name}.pem").read_bytes())
+            return validity(self.file(name).read_bytes())
         except (OSError, ValueError):
             return None
 
@@ -120,6 +124,11 @@ def validity(pem: bytes) -> Validity:
         names.update(san.get_values_for_type(x509.DNSName))
         names.update(map(str, san.get_values_for_type(x509.IPAddress)))
     return Validity(found.not_valid_after_utc, frozenset(names), format(found.serial_number, "x"))
+
+
+def serial(pem: str) -> str:
+    """Of a certificate. Raises ValueError where there is none."""
+    return validity(pem.encode("ascii")).serial
 
 
 def _serves(

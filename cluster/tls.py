@@ -4,16 +4,14 @@ One file a node holds its key and its certificate: it is replaced in one rename,
 here finds in it what it looks for.
 """
 
-import ssl
-from functools import lru_cache
-from pathlib import Path
-
 from cluster.certificates import Authority
 from cluster.context import Context
 from cluster.inventory import Inventory, Kind, Node
 from cluster.server import ConfigFile
 
 PEM = "tls.pem"
+UNBOUND = "127.0.0.1"  # where connections over loopback come from that were not bound
+OPERATOR = "operator"
 
 
 def authority(context: Context) -> Authority:
@@ -33,12 +31,18 @@ def files(context: Context, node: Node) -> tuple[ConfigFile, ...]:
 
 
 def names(inventory: Inventory, node: Node) -> tuple[str, ...]:
-    """What clients call a node.
+    """What others call a node.
 
-    PostgreSQL's are reached through proxies that pass its TLS on, and by their addresses.
+    PostgreSQL's are reached through proxies that pass its TLS on, and by their addresses. etcd
+    looks whether a peer comes from where its certificate says, and on one machine that is here.
     """
-    proxies = inventory.of(Kind.HAPROXY) if node.kind is Kind.POSTGRES else ()
-    return (node.address, node.name, *(proxy.address for proxy in proxies))
+    own = (node.address, node.name)
+    match node.kind:
+        case Kind.POSTGRES:
+            return (*own, *(proxy.address for proxy in inventory.of(Kind.HAPROXY)))
+        case Kind.ETCD:
+            return (*own, UNBOUND)
+    return own
 
 
 def pem_file(context: Context, node: Node) -> str:
@@ -46,44 +50,15 @@ def pem_file(context: Context, node: Node) -> str:
     return str(context.layout.conf(node) / PEM) if context.topology.tls.enabled else ""
 
 
-def client_context(trusted: str, own: str = "") -> ssl.SSLContext:
-    """Verifies a server by its name and the authorities in the file `trusted`.
-
-    `own` is a file with a key and a certificate to show. One a state of the files, not a
-    connection: it is the loading that takes time. Raises OSError where a file is missing.
-    """
-    return _client_context(trusted, Path(trusted).stat().st_mtime_ns, own)
+def scheme(context: Context) -> str:
+    """How a URL of a server that speaks HTTP begins."""
+    return "https" if context.topology.tls.enabled else "http"
 
 
-@lru_cache(maxsize=16)
-def _client_context(trusted: str, changed: int, own: str) -> ssl.SSLContext:  # noqa: ARG001 - a key
-    made = ssl.create_default_context(cafile=trusted)
-    if own:
-        made.load_cert_chain(own)
-    return made
-
-
-class ServerContext:
-    """A server's side, which takes a renewed certificate for the connections that come then."""
-
-    def __init__(self, pem: Path) -> None:
-        self._pem = pem
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._loaded = self._load()
-
-    def refresh(self) -> bool:
-        """Whether the file had changed. Raises OSError (SSLError is one) where it is damaged."""
-        if self._stamp() == self._loaded:
-            return False
-        self._loaded = self._load()
-        return True
-
-    def _load(self) -> tuple[int, int]:
-        stamp = self._stamp()
-        self.context.load_cert_chain(self._pem)
-        return stamp
-
-    def _stamp(self) -> tuple[int, int]:
-        found = self._pem.stat()
-        return found.st_mtime_ns, found.st_ino
+def operator_file(context: Context) -> str:
+    """A key and a certificate of this tool's own, for ports that ask for one; "" without TLS."""
+    if not context.topology.tls.enabled:
+        return ""
+    own = authority(context)
+    own.pem(OPERATOR, (OPERATOR, UNBOUND))
+    return str(own.file(OPERATOR))

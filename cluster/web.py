@@ -4,9 +4,10 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 from cluster.errors import UnreachableError
+from cluster.tls_context import client_context
 
 ANSWER_BYTES = 4 * 1024**2
 
@@ -41,12 +42,20 @@ def request(
     body: object = None,
     headers: Mapping[str, str] | None = None,
     seconds: float = 1.0,
+    trust: str = "",
+    own: str = "",
 ) -> Answer:
     """Send one request; `seconds` bounds the connection and each wait for data.
 
+    `trust` is the file by which the server is verified (empty: it speaks in the clear), `own` one
+    with a certificate for servers that ask for one.
+
     Raises UnreachableError where nothing, or nothing like HTTP, answers in time.
     """
-    connection = HTTPConnection(address, port, timeout=seconds)
+    try:
+        connection = _connection(address, port, seconds, trust, own)
+    except OSError as error:
+        raise UnreachableError(f"{trust} cannot be read: {_reason(error)}") from error
     try:
         text = None if body is None else json.dumps(body)
         connection.request(method, path, text, {"Connection": "close", **(headers or {})})
@@ -56,6 +65,13 @@ def request(
         raise UnreachableError(f"{address}:{port} does not answer: {_reason(error)}") from error
     finally:
         connection.close()
+
+
+def _connection(address: str, port: int, seconds: float, trust: str, own: str) -> HTTPConnection:
+    if not trust:
+        return HTTPConnection(address, port, timeout=seconds)
+    context = client_context(trust, own)
+    return HTTPSConnection(address, port, timeout=seconds, context=context)
 
 
 def basic(user: str, password: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from cluster.inventory import Kind
 from cluster.layout import Layout
 from cluster.local.target import _start_mark
 from cluster.server import ConfigFile, Server
+from cluster.tls_context import ServerContext, client_context
 from cluster.topology import Tls
 from tests.unit.postgres_samples import context
 
@@ -29,11 +30,17 @@ def test_without_tls_there_are_no_files_and_nobody_to_trust(tmp_path: Path) -> N
 
 def test_a_node_has_one_file_that_names_it(tmp_path: Path) -> None:
     secured = context(tmp_path, ON)
-    node = secured.inventory.named("etcd-1")
+    node = secured.inventory.named("redis-1")
     (file,) = tls.files(secured, node)
     assert (file.name, file.secret, file.live) == ("tls.pem", True, True)
-    assert validity(file.text.encode()).names == {node.address, "etcd-1"}
+    assert validity(file.text.encode()).names == {node.address, "redis-1"}
     assert (file,) == tls.files(secured, node)
+
+
+def test_an_etcd_is_known_by_where_its_connections_come_from(tmp_path: Path) -> None:
+    secured = context(tmp_path, ON)
+    (file,) = tls.files(secured, secured.inventory.named("etcd-2"))
+    assert validity(file.text.encode()).names == {"127.77.61.2", "etcd-2", "127.0.0.1"}
 
 
 def test_members_of_postgresql_are_called_by_the_proxies_addresses_too(tmp_path: Path) -> None:
@@ -69,7 +76,7 @@ def test_a_servers_context_takes_a_renewed_certificate(tmp_path: Path) -> None:
     authority = Authority(Layout(tmp_path), Tls())
     trusted, pem = str(authority.certificate_file()), tmp_path / "tls.pem"
     pem.write_text(authority.pem("n", ["127.0.0.1"]))
-    serving = tls.ServerContext(pem)
+    serving = ServerContext(pem)
     assert not serving.refresh()
     before = _presented(serving.context, trusted)
     authority.renew("n", ["127.0.0.1"])
@@ -86,7 +93,7 @@ def test_a_client_refuses_a_server_of_another_name_and_of_another_authority(tmp_
     own, other = str(authority.certificate_file()), str(stranger.certificate_file())
     pem = tmp_path / "tls.pem"
     pem.write_text(authority.pem("n", ["127.0.0.1"]))
-    serving = tls.ServerContext(pem).context
+    serving = ServerContext(pem).context
     with pytest.raises(ssl.SSLCertVerificationError, match="IP address mismatch"):
         _presented(serving, own, "127.0.0.2")
     with pytest.raises(ssl.SSLCertVerificationError, match="verify failed"):
@@ -106,7 +113,7 @@ def _presented(serving: ssl.SSLContext, trusted: str, name: str = "127.0.0.1") -
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        with tls.client_context(trusted).wrap_socket(here, server_hostname=name) as wrapped:
+        with client_context(trusted).wrap_socket(here, server_hostname=name) as wrapped:
             der = wrapped.getpeercert(binary_form=True)
     finally:
         here.close()

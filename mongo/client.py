@@ -45,7 +45,9 @@ def node_client(
     try it again until then). Raises UnreachableError, RefusedError or OpsError that name the node.
     """
     knock(node, seconds)
-    with _client([host(node)], login, seconds, node.name, directConnection=True) as client:
+    with _client(
+        [host(node)], login, seconds, node.name, node.trust, directConnection=True
+    ) as client:
         yield client
 
 
@@ -73,7 +75,8 @@ def set_client(
 ) -> Iterator[Client]:
     """A connection to a set's primary, found by the driver within `seconds`."""
     seeds = [host(node) for node in replica_set.nodes]
-    with _client(seeds, login, seconds, replica_set.name, replicaSet=replica_set.name) as client:
+    name, trust = replica_set.name, replica_set.nodes[0].trust
+    with _client(seeds, login, seconds, name, trust, replicaSet=name) as client:
         yield client
 
 
@@ -83,14 +86,18 @@ def router_client(
 ) -> Iterator[Client]:
     """A connection through any one of these routers."""
     name = " or ".join(router.name for router in routers)
-    with _client([host(node) for node in routers], login, seconds, name) as client:
+    hosts = [host(node) for node in routers]
+    with _client(hosts, login, seconds, name, routers[0].trust) as client:
         yield client
 
 
 def open_client(
-    hosts: Sequence[str], login: Login | None, seconds: float, **options: Any
+    hosts: Sequence[str], login: Login | None, seconds: float, trust: str, **options: Any
 ) -> Client:
-    """A client that the caller closes; pymongo's own errors. No operation outlives `seconds`."""
+    """A client that the caller closes; pymongo's own errors. No operation outlives `seconds`.
+
+    `trust` is the file by which it verifies the servers; empty: they speak in the clear.
+    """
     milliseconds = int(seconds * 1000)
     credentials = _credentials(login) if login else {}
     return MongoClient(
@@ -100,15 +107,26 @@ def open_client(
         timeoutMS=milliseconds,
         appname="skillswap-ops",
         **credentials,
+        **secured(trust),
         **options,
     )
 
 
+def secured(trust: str) -> dict[str, Any]:
+    """The driver's options for servers that are verified by the file `trust`; none without one."""
+    return {"tls": True, "tlsCAFile": trust} if trust else {}
+
+
 @contextmanager
 def _client(
-    hosts: Sequence[str], login: Login | None, seconds: float, name: str, **options: Any
+    hosts: Sequence[str],
+    login: Login | None,
+    seconds: float,
+    name: str,
+    trust: str,
+    **options: Any,
 ) -> Iterator[Client]:
-    client = open_client(hosts, login, seconds, **options)
+    client = open_client(hosts, login, seconds, trust, **options)
     try:
         yield client
     except PyMongoError as error:

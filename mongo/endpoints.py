@@ -54,5 +54,6 @@ def _uri(
 ) -> str:
     known = login(context, user)
     password = quote_plus(known.password.get_secret_value()) if reveal else MASK
-    query = urlencode({"authSource": known.database, **options})
+    tls = {"tls": "true", "tlsCAFile": context.trust} if context.trust else {}
+    query = urlencode({"authSource": known.database, **options, **tls}, safe="/")
     return f"mongodb://{quote_plus(known.user)}:{password}@{hosts}/{database}?{query}"

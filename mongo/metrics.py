@@ -49,7 +49,7 @@ class _NodeReader:
             # An arbiter holds no users; `hello` answers anybody.
             user = None if self.node.kind is Kind.ARBITER else login(self._context, MONITOR)
             host = [nodes.host(self.node)]
-            self._client = open_client(host, user, SECONDS, directConnection=True)
+            self._client = open_client(host, user, SECONDS, self.node.trust, directConnection=True)
         try:
             return self._ask(self._client)
         except PyMongoError as error:

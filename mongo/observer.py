@@ -62,6 +62,7 @@ class SetObserver:
                     [host(node)],
                     None if node.kind is Kind.ARBITER else user,
                     MEMBER_SECONDS,
+                    node.trust,
                     directConnection=True,
                 ),
             )

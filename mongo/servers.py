@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from cluster import tls
 from cluster.context import Context
 from cluster.inventory import Node
 from cluster.render import render
@@ -62,6 +63,8 @@ def member(context: Context, replica_set: SetNodes, node: Node) -> Server:
         data=str(context.layout.data(node)),
         cache_gb=context.topology.mongo.cache_gb,
         keyfile=str(conf / KEYFILE),
+        tls=tls.pem_file(context, node),
+        trust=context.trust,
         replica_set=replica_set.name,
         cluster_role="configsvr" if replica_set.holds_config else "shardsvr",
     )
@@ -70,7 +73,7 @@ def member(context: Context, replica_set: SetNodes, node: Node) -> Server:
         node=node,
         component=replica_set.component,
         argv=(context.programs.mongod(), "--config", str(conf / MONGOD_CONF)),
-        files=(ConfigFile(MONGOD_CONF, text), _keyfile(context)),
+        files=(ConfigFile(MONGOD_CONF, text), _keyfile(context), *tls.files(context, node)),
         ports=(nodes.port(node),),
         stop_seconds=DATA_STOP_SECONDS,
     )
@@ -94,7 +97,11 @@ def router(context: Context, node: Node) -> Server:
         node=node,
         component=nodes.ROUTERS_COMPONENT,
         argv=argv,
-        files=(ConfigFile(name, _router_text(context, node, name)), _keyfile(context)),
+        files=(
+            ConfigFile(name, _router_text(context, node, name)),
+            _keyfile(context),
+            *tls.files(context, node),
+        ),
         folders=("conf",),
         ports=(nodes.ROUTER_PORT,),
         needs=(nodes.config_servers(context).step,),
@@ -114,14 +121,17 @@ def archiver(context: Context, node: Node) -> Server:
         slice=context.topology.mongo.backup.slice,
         place=settings.place(context),
         state=context.layout.data(node) / STATE,
+        trust=context.trust,
     )
+    # Without TLS it says nothing of it, and so is the file that runs already.
+    text = config.model_dump_json(indent=1, exclude=None if context.trust else {"trust"})
     path = str(context.layout.conf(node) / ARCHIVER_CONF)
     return Server(
         name=node.name,
         node=node,
         component=nodes.ARCHIVE_COMPONENT,
         argv=(context.programs.python(), "-m", "mongo.backup.archiver", "--config", path),
-        files=(ConfigFile(ARCHIVER_CONF, config.model_dump_json(indent=1), secret=True),),
+        files=(ConfigFile(ARCHIVER_CONF, text, secret=True),),
         needs=tuple(users_step(one) for one in sets),
     )
 
@@ -134,6 +144,8 @@ def _router_text(context: Context, node: Node, name: str) -> str:
         address=node.bind,
         port=nodes.port(node),
         keyfile=str(context.layout.conf(node) / KEYFILE),
+        tls=tls.pem_file(context, node),
+        trust=context.trust,
         config_servers=nodes.config_servers(context).seeds,
     )
 

@@ -2,7 +2,7 @@
 
 from cluster.context import Context
 from cluster.plan import Step
-from mongo import members, nodes, readiness, sharding, users
+from mongo import certificates, members, nodes, readiness, sharding, users
 
 
 def steps(context: Context) -> tuple[Step, ...]:
@@ -12,5 +12,6 @@ def steps(context: Context) -> tuple[Step, ...]:
         *(step for replica_set in replica_sets for step in members.steps(context, replica_set)),
         *(users.step(context, replica_set) for replica_set in replica_sets),
         *sharding.steps(context),
+        *certificates.steps(context),
         readiness.step(context),
     )

@@ -134,6 +134,7 @@ class SegmentStore:
             hosts,
             user,
             self._path.within,
+            self._routers[0].trust,
             retryWrites=self._path.retries,
             event_listeners=[self._attempts],
             **options,

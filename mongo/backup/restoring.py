@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from pydantic import ValidationError
 
+from cluster import tls
 from cluster.backup.contracts import Say
 from cluster.context import Context
 from cluster.errors import InvalidInputError, OpsError, RefusedError
@@ -120,6 +121,8 @@ def _job(context: Context, plan: Plan, of: SetPlan, folder: Path) -> Job:
         keyfile=str(folder / of.replica_set / KEYFILE),
         address=listens,
         port=port,
+        tls=str(folder / of.replica_set / tls.PEM) if context.trust else "",
+        trust=context.trust,
         snapshot=plan.manifest.sets[of.replica_set].key,
         pieces=tuple(
             PieceModel(
@@ -150,7 +153,10 @@ def _recover(context: Context, job: Job) -> Outcome:
         folder.mkdir(mode=0o700)
         own.give(folder)
     text = keyfile(context).get_secret_value()
-    for name, content in ((KEYFILE, text), (JOB, job.model_dump_json())):
+    files = {KEYFILE: text, JOB: job.model_dump_json()}
+    if job.tls:
+        files[tls.PEM] = tls.authority(context).pem(f"restored-{job.replica_set}", (job.address,))
+    for name, content in files.items():
         write_atomic(folder / name, content, mode=0o600, owner=own.uid)
     place = settings.place(context)
     ended = run(
@@ -220,8 +226,13 @@ def owner(context: Context) -> Owner:
 def _write_conf(context: Context, replica_set: SetNodes, folder: Path) -> None:
     """What opens the copy for a look: alone, with its users, and nothing that changes it."""
     listens, port = place_of(context, replica_set.name)
+    ours = (
+        f", tls: {{mode: requireTLS, certificateKeyFile: {folder}/{tls.PEM}, "
+        f"CAFile: {context.trust}, allowConnectionsWithoutCertificates: true}}"
+    )
+    secured = ours if context.trust else ""
     text = f"""# {replica_set.name} as it was, for a look: no member of any set.
-net: {{bindIp: {listens}, port: {port}, unixDomainSocket: {{enabled: false}}}}
+net: {{bindIp: {listens}, port: {port}, unixDomainSocket: {{enabled: false}}{secured}}}
 storage: {{dbPath: {folder}/data, wiredTiger: {{engineConfig: {{cacheSizeGB: 0.25}}}}}}
 security: {{authorization: enabled, keyFile: {folder}/{KEYFILE}}}
 setParameter:

@@ -25,9 +25,17 @@ class Limits(Model):
     definition: Seconds = Field(600, description="the same for index builds and the like")
     margin: Seconds = Field(5, description="added to maxTimeMS and wtimeout")
     connect: Seconds = 2
+    handshake: Seconds = Field(10, description="TLS's of a client, before it is turned away")
     drain: Seconds = Field(5, description="what is under way may end within this at SIGTERM")
     refresh: Seconds = Field(30, description="how often metadata and users are read again")
     heartbeat: float = Field(1, ge=0.5, le=60, description="how often a server is looked at")
+
+
+class RouterTls(Model):
+    """Clients must speak TLS, and servers are verified; without it both speak in the clear."""
+
+    certificate_key_file: Path = Field(description="key and certificate; read anew when it changes")
+    ca_file: Path = Field(description="the authorities by which the servers are verified")
 
 
 class RouterConfig(Model):
@@ -36,6 +44,7 @@ class RouterConfig(Model):
     listen: Annotated[str, StringConstraints(pattern=r"^[^:/\s]+:\d{1,5}$")]
     config_servers: SeedList = Field(description="`config/host:port,host:port,host:port`")
     key_file: Path
+    tls: RouterTls | None = None
     limits: Limits = Limits()
 
     @property

@@ -5,13 +5,17 @@ import os
 import platform
 import select
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from bson import Binary
 
-from mongo.router import wire
-from mongo.router.config import Limits, split_host
+from cluster.tls_context import ServerContext, client_context
+from mongo.client import secured
+from mongo.router import log, wire
+from mongo.router.config import Limits, RouterTls, split_host
 from mongo.router.document import Document, encode
 from mongo.router.scram import INTERNAL_DATABASE, MECHANISM, Login
 
@@ -29,16 +33,35 @@ class AuthenticationError(Exception):
 class Transport:
     """Makes the connections of one router."""
 
-    def __init__(self, keys: tuple[str, ...], limits: Limits) -> None:
+    def __init__(self, keys: tuple[str, ...], limits: Limits, tls: RouterTls | None = None) -> None:
         self._keys = keys
         self._limits = limits
+        self._trust = str(tls.ca_file) if tls else ""
+        self._own = ServerContext(tls.certificate_key_file) if tls else None
 
     async def listen(self, address: tuple[str, int], accept: Accept) -> asyncio.Server:
         """Listen for clients. Raises OSError."""
         host, port = address
         return await asyncio.start_server(
-            accept, host, port, limit=STREAM_BYTES, backlog=BACKLOG, start_serving=True
+            accept,
+            host,
+            port,
+            limit=STREAM_BYTES,
+            backlog=BACKLOG,
+            start_serving=True,
+            ssl=self._own.context if self._own else None,
+            ssl_handshake_timeout=self._limits.handshake if self._own else None,
         )
+
+    def refresh(self) -> None:
+        """Take a renewed certificate, for connections that come from now on."""
+        if self._own is None:
+            return
+        try:
+            if self._own.refresh():
+                log.event("certificate renewed")
+        except OSError as error:
+            log.warning("the new certificate cannot be read", why=str(error))
 
     async def open(self, host: str) -> "Connection":
         """A connection to the server at `host:port`, as the internal user.
@@ -55,12 +78,18 @@ class Transport:
 
     def driver_options(self) -> dict[str, Any]:
         """What pymongo needs to watch a set's servers the way we connect to them."""
-        return {"connectTimeoutMS": 5000, "heartbeatFrequencyMS": int(self._limits.heartbeat * 1e3)}
+        return {
+            "connectTimeoutMS": 5000,
+            "heartbeatFrequencyMS": int(self._limits.heartbeat * 1e3),
+            **secured(self._trust),
+        }
 
     async def _open(self, host: str, key: str) -> "Connection":
         async with asyncio.timeout(self._limits.connect):
             name, port = split_host(host)
-            reader, writer = await asyncio.open_connection(name, port, limit=STREAM_BYTES)
+            reader, writer = await asyncio.open_connection(
+                name, port, limit=STREAM_BYTES, ssl=self._verified()
+            )
             connection = Connection(reader, writer)
             try:
                 await _authenticate(connection, key)
@@ -69,12 +98,25 @@ class Transport:
                 raise
             return connection
 
+    def _verified(self) -> ssl.SSLContext | None:
+        return client_context(self._trust) if self._trust else None
+
 
 def keep_alive(writer: asyncio.StreamWriter) -> None:
     """Let the kernel notice a peer that is gone without a word."""
     raw: socket.socket | None = writer.get_extra_info("socket")
     if raw is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def abort(writer: asyncio.StreamWriter) -> None:
+    """Close at once, whatever was not sent yet.
+
+    Before Python 3.12.2 a TLS transport that was closed twice has forgotten what to abort:
+    https://github.com/python/cpython/issues/113214
+    """
+    with suppress(AttributeError):
+        writer.transport.abort()
 
 
 class Connection:
@@ -111,7 +153,7 @@ class Connection:
     def close(self, why: str = "") -> None:
         """Close it at once; who waits on it learns that it is lost."""
         self.ended = why
-        self._writer.transport.abort()
+        abort(self._writer)
 
 
 async def _authenticate(connection: Connection, key: str) -> None:

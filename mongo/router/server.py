@@ -15,7 +15,7 @@ from mongo.router.backends import Backends
 from mongo.router.clustertime import ClusterTime
 from mongo.router.command import Command
 from mongo.router.config import RouterConfig
-from mongo.router.connect import Transport, keep_alive
+from mongo.router.connect import Transport, abort, keep_alive
 from mongo.router.cursors import Cursors
 from mongo.router.dispatch import Dispatcher
 from mongo.router.document import decode
@@ -31,6 +31,7 @@ from mongo.router.users import Unavailable, Users
 # Before a log-in nobody needs more; memory is not for strangers.
 MAX_STRANGER_BYTES = 64 * 1024
 LINGER_SECONDS = 2.0
+CERTIFICATE_SECONDS = 5
 _PREFERENCE = PrimaryPreferred()
 
 
@@ -40,7 +41,7 @@ class Router:
     def __init__(self, config: RouterConfig, keys: tuple[str, ...]) -> None:
         limits = config.limits
         self._config = config
-        self._transport = Transport(keys, limits)
+        self._transport = Transport(keys, limits, config.tls)
         self._backends = Backends(config.config_servers, self._transport, limits)
         self._metadata = Metadata(self._config_rows, self._backends.follow)
         self._users = Users(self._ask_config, internal_credentials(keys))
@@ -75,13 +76,14 @@ class Router:
         """Serve until `stop`. Raises OSError where the address cannot be listened on."""
         listener = await self._transport.listen(self._config.address, self._accept)
         log.event("listening", address=self._config.listen)
-        keeper = asyncio.create_task(self._look_after())
+        keepers = [asyncio.create_task(self._look_after()), asyncio.create_task(self._renew())]
         await self._stopping.wait()
         listener.close()
         await self._drain()
-        keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
+        for keeper in keepers:
+            keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeper
         await self._backends.close()
         log.event("stopped")
 
@@ -102,13 +104,13 @@ class Router:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is None or self._stopping.is_set():
-            writer.transport.abort()
+            abort(writer)
             return
         if len(self._clients) >= self._config.limits.max_connections:
             self._counters.refused += 1
             if self._counters.refused.bit_count() == 1:  # the first, then ever more rarely
                 log.warning("too many connections", refused=self._counters.refused)
-            writer.transport.abort()
+            abort(writer)
             return
         self._clients[task] = False
         self._counters.connections_made += 1
@@ -174,6 +176,12 @@ class Router:
                 log.failure("looking after the metadata failed")
             await asyncio.sleep(self._config.limits.refresh if self._metadata.known else 0.2)
 
+    async def _renew(self) -> None:
+        """Look for a renewed certificate every few seconds."""
+        while True:
+            self._transport.refresh()
+            await asyncio.sleep(CERTIFICATE_SECONDS)
+
     async def _config_rows(self, collection: str) -> Rows:
         command = {
             "find": collection,
@@ -204,7 +212,7 @@ async def _close(writer: asyncio.StreamWriter) -> None:
     with suppress(OSError, TimeoutError, asyncio.CancelledError):
         async with asyncio.timeout(LINGER_SECONDS):
             await writer.wait_closed()
-    writer.transport.abort()
+    abort(writer)
 
 
 class _Client:

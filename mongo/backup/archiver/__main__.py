@@ -52,7 +52,7 @@ class Archiver:
     def _follow(self, followed: Followed) -> None:
         config = self._config
         login = Login(config.user, SecretStr(config.password))
-        client = open_client(followed.hosts, login, SECONDS, replicaSet=followed.name)
+        client = open_client(followed.hosts, login, SECONDS, config.trust, replicaSet=followed.name)
         storage, sealer = config.place.storage(), config.place.sealer()
         follower = Follower(
             followed.name, Tail(followed.name, client), storage, sealer, config.slice, now

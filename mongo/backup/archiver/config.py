@@ -34,6 +34,7 @@ class ArchiverConfig(_Model):
     slice: float
     place: Place
     state: Path
+    trust: str = ""  # the file by which the sets' members are verified; empty: no TLS
 
 
 class SetState(_Model):

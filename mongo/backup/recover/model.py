@@ -50,6 +50,8 @@ class Job(_Model):
     keyfile: str
     address: str
     port: int
+    tls: str  # the file of its certificate; empty: it speaks in the clear
+    trust: str
     snapshot: str  # its key in the repository
     pieces: tuple[PieceModel, ...]
     cut: Stamp

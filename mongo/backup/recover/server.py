@@ -64,7 +64,11 @@ def standalone(job: Job, key: str, *, replay: bool = False) -> Iterator["MongoCl
         )
         login = Login("__system", SecretStr(key), "local")
         client = open_client(
-            [f"{job.address}:{job.port}"], login, ANSWER_SECONDS, directConnection=True
+            [f"{job.address}:{job.port}"],
+            login,
+            ANSWER_SECONDS,
+            job.trust,
+            directConnection=True,
         )
         try:
             yield client
@@ -88,9 +92,17 @@ def _argv(job: Job, *, replay: bool) -> list[str]:
     return [
         job.mongod,
         *("--dbpath", f"{job.folder}/data", "--bind_ip", job.address, "--port", str(job.port)),
+        *_tls(job),
         *("--keyFile", job.keyfile, "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"),
         *(word for each in parameters for word in ("--setParameter", each)),
     ]
+
+
+def _tls(job: Job) -> tuple[str, ...]:
+    if not job.tls:
+        return ()
+    files = ("--tlsCertificateKeyFile", job.tls, "--tlsCAFile", job.trust)
+    return ("--tlsMode", "requireTLS", *files, "--tlsAllowConnectionsWithoutCertificates")
 
 
 def _answers(job: Job, process: "subprocess.Popen[bytes]", log: Path) -> bool:

@@ -26,13 +26,15 @@ def session(
     user: str,
     password: str,
     database: str,
+    trust: str,
     seconds: float = CONNECT_SECONDS,
     statement_seconds: float | None = STATEMENT_SECONDS,
 ) -> Iterator[Connection]:
     """A connection in autocommit mode.
 
     `seconds` bounds the connecting (libpq's least is 2), `statement_seconds` each statement (None
-    through pgbouncer, which refuses start-up options). Raises UnreachableError where the
+    through pgbouncer, which refuses start-up options). `trust` is the file by which the server is
+    verified; empty: it is not asked for TLS by us. Raises UnreachableError where the
     connection cannot be made or is lost, OpsError for any other error of the server's.
     """
     options = f"-c statement_timeout={round(statement_seconds * 1000)}" if statement_seconds else ""
@@ -48,12 +50,18 @@ def session(
             application_name=APPLICATION,
             autocommit=True,
             prepare_threshold=None,
+            **secured(trust),
         ) as connection:
             yield connection
     except psycopg.OperationalError as error:
         raise UnreachableError(f"{host}:{port} as {user}: {first_line(error)}") from error
     except psycopg.Error as error:
         raise OpsError(f"{host}:{port} as {user}: {first_line(error)}") from error
+
+
+def secured(trust: str) -> dict[str, Any]:
+    """libpq's parameters for servers that are verified by the file `trust`; none without one."""
+    return {"sslmode": "verify-full", "sslrootcert": trust} if trust else {}
 
 
 @contextmanager
@@ -67,6 +75,7 @@ def superuser(
         user=SUPERUSER,
         password=password(context, SUPERUSER),
         database=database,
+        trust=node.trust,
         seconds=seconds,
     ) as connection:
         yield connection

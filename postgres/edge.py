@@ -34,6 +34,7 @@ def _through_every_proxy(context: Context, port: int, user: str, database: str, 
             user=user,
             password=password(context, user),
             database=database,
+            trust=proxy.trust,
             statement_seconds=15 if port == DIRECT_PORT else None,
         ) as connection:
             act(connection)

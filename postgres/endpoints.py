@@ -7,6 +7,7 @@ from cluster.context import Context
 from cluster.endpoint import MASK, Endpoint
 from cluster.inventory import Kind, Node
 from postgres import names
+from postgres.client import secured
 from postgres.scopes import dr_scope, primary_scope
 
 CONNECT = {"connect_timeout": "3"}  # seconds a host, before libpq tries the next one
@@ -78,4 +79,5 @@ def _uri(
     reveal: bool,
 ) -> str:
     password = quote(names.password(context, user), safe="") if reveal else MASK
-    return f"postgresql://{user}:{password}@{hosts}/{database}?{urlencode(options)}"
+    query = urlencode({**options, **secured(context.trust)}, safe="/")
+    return f"postgresql://{user}:{password}@{hosts}/{database}?{query}"

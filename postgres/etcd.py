@@ -114,7 +114,7 @@ class Etcd:
             try:
                 answer = request(
                     node.address, ETCD_PORT, "POST", path, body=body, headers=headers,
-                    seconds=SECONDS,
+                    seconds=SECONDS, trust=node.trust,
                 )  # fmt: skip
             except UnreachableError as error:
                 reason = error.message
@@ -128,19 +128,28 @@ class Etcd:
 def member_health(node: Node, seconds: float = 1.0) -> MemberHealth:
     """A member's own account. Raises UnreachableError."""
     answer = request(
-        node.address, ETCD_PORT, "POST", "/v3/maintenance/status", body={}, seconds=seconds
+        node.address,
+        ETCD_PORT,
+        "POST",
+        "/v3/maintenance/status",
+        body={},
+        seconds=seconds,
+        trust=node.trust,
     )
     if not answer.ok:
         raise UnreachableError(f"{node.name} does not tell its status: {_message(answer)}")
     return parse_health(answer.object())
 
 
-def knows_no_member(node: Node, seconds: float = 1.0) -> bool:
+def knows_no_member(node: Node, own: str = "", seconds: float = 1.0) -> bool:
     """Whether a member that runs does not even know itself: its cluster was never formed.
 
-    Raises UnreachableError where it does not run.
+    `own` is a file with a certificate, which peers ask for where they speak TLS. Raises
+    UnreachableError where it does not run.
     """
-    answer = request(node.address, ETCD_PEER_PORT, "GET", "/members", seconds=seconds)
+    answer = request(
+        node.address, ETCD_PEER_PORT, "GET", "/members", seconds=seconds, trust=node.trust, own=own
+    )
     return answer.ok and answer.text.strip() in {"null", "[]"}
 
 

@@ -60,6 +60,7 @@ def parameters(context: Context, port: int, *, first: int = 0) -> dict[str, str 
         "user": user,
         "password": names.password(context, user),
         "dbname": context.topology.postgres.database,
+        **client.secured(context.trust),
     }
 
 
@@ -75,6 +76,7 @@ def session(context: Context, way: Way = Way.POOLED) -> AbstractContextManager[C
         user=user,
         password=names.password(context, user),
         database=context.topology.postgres.database,
+        trust=context.trust,
         statement_seconds=None,  # pgbouncer refuses start-up options
     )
 

@@ -48,7 +48,15 @@ def parse_statistics(text: str) -> Routes:
 def routes(node: Node, password: str, seconds: float = 1.0) -> Routes:
     """Where a proxy leads now. Raises UnreachableError."""
     headers = basic(STATS_USER, password)
-    answer = request(node.address, STATS_PORT, "GET", "/;csv", headers=headers, seconds=seconds)
+    answer = request(
+        node.address,
+        STATS_PORT,
+        "GET",
+        "/;csv",
+        headers=headers,
+        seconds=seconds,
+        trust=node.trust,
+    )
     if not answer.ok:
         raise UnreachableError(f"{node.name}'s statistics are refused (HTTP {answer.status})")
     return parse_statistics(answer.text)

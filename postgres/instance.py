@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cluster import tls
 from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.errors import InvalidInputError, OpsError, UnreachableError
@@ -59,7 +60,9 @@ def check_socket(instance: Instance) -> None:
 def configure(context: Context, instance: Instance, extra: Mapping[str, str]) -> None:
     """Append its settings to those that pgBackRest has written; later ones win."""
     hba, ident = instance.folder / "pg_hba.conf", instance.folder / "pg_ident.conf"
-    put(context, instance.node, hba, "local all all trust\nhost all all samenet scram-sha-256\n")
+    pem = tls.pem_file(context, instance.node)
+    ways = f"local all all trust\n{'hostssl' if pem else 'host'} all all samenet scram-sha-256\n"
+    put(context, instance.node, hba, ways)
     put(context, instance.node, ident, "")
     settings = {
         "listen_addresses": instance.address,
@@ -74,6 +77,7 @@ def configure(context: Context, instance: Instance, extra: Mapping[str, str]) ->
         "primary_slot_name": "",
         "synchronous_standby_names": "",
         "cluster_name": "restored",
+        **({"ssl": "on", "ssl_cert_file": pem, "ssl_key_file": pem} if pem else {}),
         **extra,
     }
     lines = "".join(f"{name} = {_quoted(text)}\n" for name, text in settings.items())
@@ -171,6 +175,7 @@ def superuser(instance: Instance, database: str = "postgres") -> AbstractContext
         user=names.SUPERUSER,
         password="",
         database=database,
+        trust="",
     )
 
 

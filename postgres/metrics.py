@@ -14,6 +14,7 @@ from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Kind, Node
 from cluster.metrics import Reader, Reading, values
 from postgres import etcd, haproxy, names, patroni, wire
+from postgres.client import secured
 from postgres.patroni import MemberState
 from postgres.scopes import Scope, away_scope, home_scope, scopes
 
@@ -109,6 +110,7 @@ class _Kept:
             "password": names.password(context, names.MONITOR),
             "dbname": database,
             "application_name": APPLICATION,
+            **secured(node.trust),
         }
         self._node = node
         self._wire: wire.Wire | None = None

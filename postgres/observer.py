@@ -12,6 +12,7 @@ from cluster.drill.contracts import Observation
 from cluster.errors import UnreachableError
 from cluster.inventory import Kind, Node
 from postgres import haproxy, names, patroni, wire
+from postgres.client import secured
 from postgres.scopes import Scope
 
 SECONDS = 1.0
@@ -139,6 +140,7 @@ class ScopeObserver:
                 "password": names.password(self._context, names.MONITOR),
                 "dbname": "postgres",
                 "application_name": "skillswap-ops observer",
+                **secured(node.trust),
             },
             SECONDS,
         )

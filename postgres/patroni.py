@@ -240,7 +240,7 @@ def _state_or_none(node: Node, seconds: float) -> MemberState | None:
 
 
 def _get(node: Node, path: str, seconds: float) -> Answer:
-    return request(node.address, PATRONI_PORT, "GET", path, seconds=seconds)
+    return request(node.address, PATRONI_PORT, "GET", path, seconds=seconds, trust=node.trust)
 
 
 def _send(
@@ -253,7 +253,14 @@ def _send(
 ) -> Answer:
     headers = {**basic(REST_USER, password), "Content-Type": "application/json"}
     answer = request(
-        node.address, PATRONI_PORT, method, path, body=body, headers=headers, seconds=seconds
+        node.address,
+        PATRONI_PORT,
+        method,
+        path,
+        body=body,
+        headers=headers,
+        seconds=seconds,
+        trust=node.trust,
     )
     if not answer.ok:
         raise OpsError(f"{node.name}'s Patroni refuses {method} {path}: {answer.text[:200]}")

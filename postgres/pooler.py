@@ -21,6 +21,7 @@ def pools(context: Context, node: Node, seconds: float) -> Sequence[Mapping[str,
             user=names.MONITOR,
             password=names.password(context, names.MONITOR),
             database="pgbouncer",
+            trust=node.trust,
             seconds=seconds,
             statement_seconds=None,
         ) as connection:

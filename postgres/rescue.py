@@ -5,6 +5,7 @@ led (etcd has neither a leader, a status nor a history of it), no other member h
 the founder's own data never got as far as its marker; and then its data is put aside, not removed.
 """
 
+from cluster import tls
 from cluster.context import Context
 from cluster.inventory import Node
 from postgres import names, patroni, servers
@@ -38,7 +39,8 @@ def revive_etcd(context: Context, scope: Scope) -> bool:
     Such a member knows no member, not even itself, and waits for votes for ever. Where all are so
     nothing can ever have been written. Returns whether that was so.
     """
-    if not all(knows_no_member(node) for node in scope.etcd):
+    own = tls.operator_file(context)
+    if not all(knows_no_member(node, own) for node in scope.etcd):
         return False
     programs = [servers.etcd(context, scope, node) for node in scope.etcd]
     for server in programs:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from cluster import tls
 from cluster.context import Context
 from cluster.inventory import Kind, Node
 from cluster.render import render
@@ -72,6 +73,9 @@ def etcd(context: Context, scope: Scope, node: Node) -> Server:
         peers=scope.etcd,
         data=context.layout.data(node),
         token=f"{context.topology.name}-{node.group}",
+        scheme="https" if context.trust else "http",
+        tls=tls.pem_file(context, node),
+        trust=context.trust,
     )
     conf = context.layout.conf(node) / "etcd.yml"
     return Server(
@@ -79,7 +83,7 @@ def etcd(context: Context, scope: Scope, node: Node) -> Server:
         node=node,
         component=names.ETCD,
         argv=(context.programs.find("etcd", "etcd-server"), "--config-file", str(conf)),
-        files=(ConfigFile(conf.name, text),),
+        files=(ConfigFile(conf.name, text), *tls.files(context, node)),
         ports=(names.ETCD_PORT, names.ETCD_PEER_PORT),
     )
 
@@ -98,6 +102,7 @@ def patroni(context: Context, scope: Scope, node: Node) -> Server:
         files=(
             ConfigFile("patroni.yml", _patroni_yml(context, scope, node), secret=True),
             *archive.files(context, node),
+            *tls.files(context, node),
         ),
         folders=("conf", "data", "run"),
         env=(("PGBACKREST_CONFIG", str(archive.config_path(context, node))),),
@@ -106,6 +111,7 @@ def patroni(context: Context, scope: Scope, node: Node) -> Server:
         stop_seconds=PATRONI_STOP_SECONDS,
         needs=tuple(needs),
         volumes=(Volume(context.layout.wal(node).name, size),) if size else (),
+        negotiated=(names.POSTGRES_PORT,),
     )
 
 
@@ -122,6 +128,7 @@ def pgbouncer(context: Context, scope: Scope, node: Node) -> Server:
         userlist=conf / "userlist.txt",
         pooler=names.POOLER,
         monitor=names.MONITOR,
+        tls=tls.pem_file(context, node),
     )
     users = [(role, names.password(context, role)) for role in (names.POOLER, names.MONITOR)]
     return Server(
@@ -134,12 +141,14 @@ def pgbouncer(context: Context, scope: Scope, node: Node) -> Server:
             ConfigFile(
                 "userlist.txt", render("postgres", "userlist.txt.j2", users=users), secret=True
             ),
+            *tls.files(context, node),
         ),
         folders=("conf", "run"),
         ports=(names.PGBOUNCER_PORT,),
         on_change=OnChange.RELOAD,
         stop_signal="INT",  # TERM drops every client at once
         stop_seconds=10,
+        negotiated=(names.PGBOUNCER_PORT,),
     )
 
 
@@ -155,17 +164,20 @@ def haproxy(context: Context, node: Node) -> Server:
         socket=context.layout.run(node) / "haproxy.sock",
         stats=Login(names.STATS_USER, names.password(context, names.STATS_USER)),
         ms=lambda seconds: f"{round(seconds * 1000)}ms",
+        tls=tls.pem_file(context, node),
+        trust=context.trust,
     )
     return Server(
         name=node.name,
         node=node,
         component=names.EDGE,
         argv=(context.programs.find("haproxy", "haproxy"), "-W", "-db", "-f", str(conf)),
-        files=(ConfigFile(conf.name, text, secret=True),),
+        files=(ConfigFile(conf.name, text, secret=True), *tls.files(context, node)),
         folders=("conf", "run"),
         ports=(names.POOLED_PORT, names.DIRECT_PORT, names.READS_PORT, names.STATS_PORT),
         on_change=OnChange.RELOAD,
         stop_seconds=5,
+        negotiated=(names.POOLED_PORT, names.DIRECT_PORT, names.READS_PORT),
     )
 
 
@@ -190,6 +202,8 @@ def _patroni_yml(context: Context, scope: Scope, node: Node) -> str:
         archive_command=_archive_command(context, scope, node),
         restore_command=archive.commands(context).get,
         networks=context.inventory.networks,
+        tls=tls.pem_file(context, node),
+        trust=context.trust,
         may_lead=node.role is not PostgresRole.ASYNCHRONOUS or scope.away,
     )
 

@@ -130,6 +130,7 @@ def _server(context: Context, node: Node) -> tuple[float | None, str, bool]:
             user=names.MONITOR,
             password=names.password(context, names.MONITOR),
             database="postgres",
+            trust=node.trust,
             seconds=SECONDS,
         ) as connection:
             row = connection.execute(LAG).fetchone()

@@ -101,6 +101,7 @@ def _sessions(context: Context, way: Way) -> Iterator[tuple[str, Connection]]:
             user=user,
             password=names.password(context, user),
             database=context.topology.postgres.database,
+            trust=context.trust,
             statement_seconds=None,
         ) as connection:
             yield proxy.name, connection

@@ -167,6 +167,7 @@ def _inside(context: Context, scope: Scope, node: Node) -> Inside | None:
             user=names.MONITOR,
             password=names.password(context, names.MONITOR),
             database="postgres",
+            trust=node.trust,
             seconds=SECONDS,
             statement_seconds=SECONDS,
         ) as connection:

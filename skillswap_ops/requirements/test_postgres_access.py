@@ -12,7 +12,7 @@ from cluster.context import Context
 from cluster.inventory import Kind, Node
 from cluster.web import request
 from postgres import access, haproxy, names, patroni, rules
-from postgres.client import Connection, session, superuser, value
+from postgres.client import Connection, secured, session, superuser, value
 from postgres.etcd import Etcd
 from postgres.scopes import primary_scope, scopes
 from postgres.servers import servers
@@ -95,14 +95,16 @@ def test_etcd_refuses_strangers(context: Context) -> None:
 def test_patroni_refuses_strangers(context: Context) -> None:
     """Patroni changes nothing for a client without a password (TP3 §5)."""
     for node in answering(members(context), names.PATRONI_PORT):
-        answer = request(node.address, names.PATRONI_PORT, "PATCH", "/config", body={})
+        answer = request(
+            node.address, names.PATRONI_PORT, "PATCH", "/config", body={}, trust=node.trust
+        )
         assert answer.status == 401, f"{node.name} answers {answer.status}"
 
 
 def test_statistics_refuse_strangers(context: Context) -> None:
     """HAProxy shows its statistics to nobody without a password (TP3 §5)."""
     for node in answering(context.inventory.of(Kind.HAPROXY), names.STATS_PORT):
-        answer = request(node.address, names.STATS_PORT, "GET", "/;csv")
+        answer = request(node.address, names.STATS_PORT, "GET", "/;csv", trust=node.trust)
         assert answer.status == 401, f"{node.name} answers {answer.status}"
 
 
@@ -179,6 +181,7 @@ def login(
         user=user,
         password=names.password(context, user),
         database=database,
+        trust=node.trust,
         statement_seconds=None,
     )
 
@@ -196,4 +199,5 @@ def refused(context: Context, node: Node, port: int, user: str) -> None:
                 dbname=database,
                 connect_timeout=3,
                 passfile="/dev/null",
+                **secured(node.trust),
             ).close()

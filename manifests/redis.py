@@ -7,16 +7,20 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from cluster import tls
+from cluster.certificates import serial
 from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.endpoint import MASK, Endpoint
 from cluster.errors import UnreachableError
+from cluster.handshake import presented
 from cluster.inventory import Kind, Node
 from cluster.metrics import Reader, Reading
 from cluster.plan import Finding, Step, done, todo
 from cluster.render import render
 from cluster.server import ConfigFile, Server
 from cluster.status import Health, NodeStatus
+from manifests.redis_client import secured
 
 PORT = 6379
 COMPONENT = "Redis"
@@ -24,6 +28,9 @@ READY_SECONDS = 30
 ANSWER_SECONDS = 1.0
 APPLICATION = "app"
 APPLICATION_SECRET = "redis-app"  # noqa: S105 - the name of the secret
+ADMIN = "admin"
+ADMIN_SECRET = "redis-admin"  # noqa: S105 - the name of the secret
+TAKEN_SECONDS = 10
 
 
 def servers(context: Context) -> tuple[Server, ...]:
@@ -32,10 +39,10 @@ def servers(context: Context) -> tuple[Server, ...]:
 
 
 def steps(context: Context) -> tuple[Step, ...]:
-    """Redis answers to the application's password."""
-    return tuple(
-        _ready_step(context, server.node, server.start_step) for server in servers(context)
-    )
+    """Redis answers to the application's password, and shows the certificate that it was given."""
+    ready = [_ready_step(context, server.node, server.start_step) for server in servers(context)]
+    nodes = context.inventory.of(Kind.REDIS) if context.trust else ()
+    return (*ready, *(_certificate_step(context, node) for node in nodes))
 
 
 def status(context: Context) -> tuple[NodeStatus, ...]:
@@ -46,8 +53,13 @@ def status(context: Context) -> tuple[NodeStatus, ...]:
 def endpoints(context: Context, *, reveal: bool) -> tuple[Endpoint, ...]:
     """How the chat service reaches Redis."""
     password = context.secrets.get(APPLICATION_SECRET).get_secret_value() if reveal else MASK
+    scheme, query = ("rediss", f"?ssl_ca_certs={context.trust}") if context.trust else ("redis", "")
     return tuple(
-        Endpoint("redis", "chat fan-out", f"redis://{APPLICATION}:{password}@{node.at(PORT)}/0")
+        Endpoint(
+            "redis",
+            "chat fan-out",
+            f"{scheme}://{APPLICATION}:{password}@{node.at(PORT)}/0{query}",
+        )
         for node in context.inventory.of(Kind.REDIS)
     )
 
@@ -85,14 +97,16 @@ def _server(context: Context, node: Node) -> Server:
         max_memory_mb=context.topology.redis.max_memory_mb,
         app_password=context.secrets.get(APPLICATION_SECRET).get_secret_value(),
         monitor_password=context.secrets.get("redis-monitor").get_secret_value(),
-        admin_password=context.secrets.get("redis-admin").get_secret_value(),
+        admin_password=context.secrets.get(ADMIN_SECRET).get_secret_value(),
+        tls=tls.pem_file(context, node),
+        trust=context.trust,
     )
     return Server(
         name=node.name,
         node=node,
         component=COMPONENT,
         argv=(context.programs.find("redis-server", "redis-server"), str(conf)),
-        files=(ConfigFile("redis.conf", text, secret=True),),
+        files=(ConfigFile("redis.conf", text, secret=True), *tls.files(context, node)),
         ports=(PORT,),
     )
 
@@ -114,6 +128,50 @@ def _ready_step(context: Context, node: Node, start: str) -> Step:
     return Step(f"{node.name} ready", COMPONENT, f"wait for {node.name}", check, act, (start,))
 
 
+def _certificate_step(context: Context, node: Node) -> Step:
+    def check() -> Finding:
+        try:
+            same = shows_its_own(context, node)
+        except UnreachableError as error:
+            return todo(error.message)
+        if same:
+            return done("shows the certificate that it was given")
+        return todo("shows an older certificate")
+
+    return Step(
+        f"certificate {node.name}",
+        COMPONENT,
+        f"have {node.name} take its certificate",
+        check,
+        lambda: take(context, node),
+        (f"{node.name} ready",),
+    )
+
+
+def shows_its_own(context: Context, node: Node) -> bool:
+    """Whether Redis shows the certificate that it was given. Raises UnreachableError."""
+    (given,) = tls.files(context, node)
+    return presented(node.address, PORT, context.trust).serial == serial(given.text)
+
+
+def take(context: Context, node: Node) -> None:
+    """Have Redis read its certificate anew; connections that it has go on.
+
+    Setting the same path reads the file again (VOLATILE_CONFIG in Redis's config.c).
+    """
+    pem = tls.pem_file(context, node)
+
+    def told() -> bool:
+        try:
+            client = _client(context, node, ADMIN, ADMIN_SECRET)
+            client.config_set("tls-cert-file", pem, "tls-key-file", pem)
+        except redis.RedisError as error:
+            raise UnreachableError(f"{node.name} does not take it: {error}") from error
+        return shows_its_own(context, node)
+
+    wait_for(f"{node.name}'s certificate", told, seconds=TAKEN_SECONDS, clock=context.clock)
+
+
 def _status(context: Context, node: Node) -> NodeStatus:
     try:
         _client(context, node).ping()
@@ -122,13 +180,16 @@ def _status(context: Context, node: Node) -> NodeStatus:
     return NodeStatus(node, Health.OK, "primary")
 
 
-def _client(context: Context, node: Node) -> "redis.Redis":
+def _client(
+    context: Context, node: Node, user: str = APPLICATION, secret: str = APPLICATION_SECRET
+) -> "redis.Redis":
     return redis.Redis(
         host=node.address,
         port=PORT,
-        username=APPLICATION,
-        password=context.secrets.get(APPLICATION_SECRET).get_secret_value(),
+        username=user,
+        password=context.secrets.get(secret).get_secret_value(),
         socket_timeout=ANSWER_SECONDS,
         socket_connect_timeout=ANSWER_SECONDS,
         retry=Retry(NoBackoff(), 0),  # by default it tries for seconds where nothing listens
+        **secured(node.trust),
     )

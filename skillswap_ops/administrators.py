@@ -66,6 +66,7 @@ def _ask(context: Context, email: str, reason: str) -> Answer:
                     "Content-Type": "application/json",
                 },
                 seconds=Deadlines().request + 5,
+                trust=context.trust,
             )
         except UnreachableError as error:
             silent = error

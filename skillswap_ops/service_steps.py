@@ -87,7 +87,7 @@ def _public_step(context: LocalContext, services: Sequence[Step]) -> Step:
         for node in nodes:
             path = gateway.probes.alive.path
             try:
-                answer = request(node.address, places.PORT, "GET", path)
+                answer = request(node.address, places.PORT, "GET", path, trust=context.trust)
             except UnreachableError as error:
                 return todo(error.message)
             if not answer.ok:

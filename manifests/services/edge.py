@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cluster import tls
 from cluster.context import Context
 from cluster.errors import UnreachableError
 from cluster.inventory import Node
@@ -83,7 +84,10 @@ def _server(context: Context, node: Node, replicas: Mapping[str, int]) -> Server
         node=node,
         component=COMPONENT,
         argv=(context.programs.find("haproxy", "haproxy"), "-W", "-db", "-f", str(conf)),
-        files=(ConfigFile(conf.name, configuration(context, node, found), secret=True),),
+        files=(
+            ConfigFile(conf.name, configuration(context, node, found), secret=True),
+            *tls.files(context, node),
+        ),
         folders=("conf", "run"),
         ports=(places.PORT, places.STATS_PORT, *(way.port for way in found)),
         on_change=OnChange.RELOAD,
@@ -107,6 +111,9 @@ def configuration(context: Context, node: Node, found: tuple[Way, ...]) -> str:
         user=STATS_USER,
         password=context.secrets.get(STATS_SECRET).get_secret_value(),
         ms=lambda seconds: f"{round(seconds * 1000)}ms",
+        scheme=tls.scheme(context),
+        tls=tls.pem_file(context, node),
+        trust=context.trust,
     )
 
 
@@ -136,7 +143,13 @@ def view(context: Context, node: Node, seconds: float = 1.0) -> View:
     """What a proxy thinks now. Raises UnreachableError."""
     headers = basic(STATS_USER, context.secrets.get(STATS_SECRET).get_secret_value())
     answer = request(
-        node.address, places.STATS_PORT, "GET", "/;csv", headers=headers, seconds=seconds
+        node.address,
+        places.STATS_PORT,
+        "GET",
+        "/;csv",
+        headers=headers,
+        seconds=seconds,
+        trust=context.trust,
     )
     if not answer.ok:
         raise UnreachableError(f"{node.name}'s statistics are refused (HTTP {answer.status})")

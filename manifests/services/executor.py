@@ -10,6 +10,7 @@ from typing import Protocol
 from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.errors import OpsError, UnreachableError
+from cluster.inventory import Node
 from cluster.plan import Finding, Step, done, todo
 from cluster.server import Server
 from cluster.target import ServerState, Target
@@ -148,10 +149,7 @@ def look(desk: Desk, name: str, servers: Mapping[int, Server]) -> dict[int, Seen
     """Every instance of the service that runs, or should."""
     service = CATALOGUE.named(name)
     numbers = (*range(1, MOST + 1), places.CANARY)
-    blanks = {
-        number: instances.blank(places.instance(desk.context.topology, name, number))
-        for number in numbers
-    }
+    blanks = {number: instances.blank(_place(desk, name, number)) for number in numbers}
     running = [number for number in numbers if _runs(desk.target, blanks[number]).running]
     views = edge.views(desk.context) if running else ()
     version = _version(desk.book.releases.wanted(name))
@@ -194,9 +192,13 @@ def _do(desk: Desk, name: str, wanted: Revision | None, moves: Sequence[Move]) -
         future.result()
 
 
+def _place(desk: Desk, service: str, number: int) -> Node:
+    return places.instance(desk.context.topology, service, number, desk.context.trust)
+
+
 def _move(desk: Desk, service: Service, wanted: Revision | None, move: Move) -> None:
     desk.say(f"{service.name}: {_named(service.name, move)}")
-    node = places.instance(desk.context.topology, service.name, move.number)
+    node = _place(desk, service.name, move.number)
     if move.act is Act.STOP or wanted is None:
         desk.target.forget(instances.blank(node))
         return

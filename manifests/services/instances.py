@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from cluster import tls
 from cluster.context import Context
 from cluster.errors import InvalidInputError
 from cluster.inventory import Node
@@ -23,6 +24,7 @@ from manifests.services.settings import (
     PostgresStore,
     RedisStore,
     S3Store,
+    ServiceTls,
     Settings,
 )
 
@@ -72,7 +74,7 @@ def server(
     number: int,
 ) -> Server:
     """One instance of a revision."""
-    node = places.instance(context.topology, service.name, number)
+    node = places.instance(context.topology, service.name, number, context.trust)
     found = instance_settings(context, stores, deployed, service, revision, number)
     code = context.layout.images / revision.version
     return Server(
@@ -88,7 +90,10 @@ def server(
             "--config",
             str(context.layout.conf(node) / CONFIG),
         ),
-        files=(ConfigFile(CONFIG, found.to_json() + "\n", secret=True),),
+        files=(
+            ConfigFile(CONFIG, found.to_json() + "\n", secret=True),
+            *tls.files(context, node),
+        ),
         folders=("conf",),
         env=(("PYTHONPATH", str(code)), *sorted(service.environment.items())),
         ports=(places.PORT,),
@@ -114,6 +119,7 @@ class Place:
     upstreams: Mapping[str, str]
     proxies: tuple[str, ...] = ()
     turn: int = 0
+    tls: ServiceTls | None = None
     drain_seconds: float = 0
 
 
@@ -134,6 +140,9 @@ def instance_settings(
         upstreams=_upstreams(context, service, deployed, number),
         proxies=tuple(proxy.address for proxy in places.proxies(context.topology)),
         turn=number,
+        tls=ServiceTls(certificate=tls.pem_file(context, node), trust=context.trust)
+        if context.trust
+        else None,
         drain_seconds=edge.drain_seconds(service.probes.ready),
     )
     fixed = settings_at(context.secrets, stores, service, revision.version, place)
@@ -159,6 +168,7 @@ def settings_at(
         ),
         redis=stores.redis if service.redis else None,
         s3=stores.s3 if service.s3 else None,
+        tls=place.tls,
         upstreams=dict(place.upstreams),
         proxies=place.proxies,
         drain_seconds=place.drain_seconds,
@@ -204,7 +214,7 @@ def _upstreams(
     """The ways to what it calls, by name."""
     proxy = places.proxy_of(context.topology, number)
     return {
-        name: f"http://{proxy.at(places.internal_port(name))}"
+        name: f"{tls.scheme(context)}://{proxy.at(places.internal_port(name))}"
         for name in called_by(service, deployed)
     }
 

@@ -47,10 +47,10 @@ def _reason(answer: Answer) -> str:
 
 def health(service: Service, server: Server, seconds: float = ANSWER_SECONDS) -> Health:
     """Ask an instance itself."""
-    address = server.node.address
+    node = server.node
     try:
         alive, ready = (
-            request(address, places.PORT, "GET", probe.path, seconds=seconds)
+            request(node.address, places.PORT, "GET", probe.path, seconds=seconds, trust=node.trust)
             for probe in (service.probes.alive, service.probes.ready)
         )
     except UnreachableError as error:

@@ -35,8 +35,11 @@ def instance_name(service: str, number: int) -> str:
     return f"{service}-canary" if number == CANARY else f"{service}-{number}"
 
 
-def instance(topology: Topology, service: str, number: int) -> Node:
-    """The machine of an instance. Neighbours in the catalogue begin in different zones."""
+def instance(topology: Topology, service: str, number: int, trust: str = "") -> Node:
+    """The machine of an instance. Neighbours in the catalogue begin in different zones.
+
+    `trust` is the file by which who asks it verifies it; empty: it speaks in the clear.
+    """
     region, place = topology.region(None), CATALOGUE.place(service)
     zones = islice(cycle(region.zones), place + number, None)
     block = BLOCKS[Kind.SERVICE] + place
@@ -48,6 +51,7 @@ def instance(topology: Topology, service: str, number: int) -> Node:
         region.name,
         next(zones),
         address(topology, block, index),
+        trust=trust,
     )
 
 

@@ -109,6 +109,13 @@ class S3Store(_Frozen):
     ca_file: str | None = None
 
 
+class ServiceTls(_Frozen):
+    """TLS on both sides: what it shows to clients, and by what it verifies whom it calls."""
+
+    certificate: str
+    trust: str
+
+
 class Jwt(_Frozen):
     """How tokens are signed (HS256): `active` signs, every key of `keys` verifies.
 
@@ -210,6 +217,7 @@ class Settings(_Frozen):
     postgres: PostgresStore | None = None
     redis: RedisStore | None = None
     s3: S3Store | None = None
+    tls: ServiceTls | None = None
     upstreams: dict[Name, Url] = {}
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
@@ -222,7 +230,9 @@ class Settings(_Frozen):
 
     def to_json(self) -> str:
         """The file's text, with every secret in clear: for a file of mode 0600 only."""
-        return self.model_dump_json(indent=2, context={REVEAL: True})
+        # Without TLS it says nothing of it: versions of before refuse what they do not know.
+        unsaid = {"tls"} if self.tls is None else set()
+        return self.model_dump_json(indent=2, context={REVEAL: True}, exclude=unsaid)
 
 
 def load(path: Path) -> Settings:

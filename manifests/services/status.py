@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cluster import tls
 from cluster.context import Context
 from cluster.endpoint import Endpoint
 from cluster.errors import UnreachableError
@@ -93,7 +94,7 @@ def overview(context: Context, memory: Mapping[str, int]) -> Overview:
     if not found.services:
         return Overview(None, "", (), ())
     asked = [
-        (service, instances.blank(places.instance(context.topology, service.name, number)))
+        (service, instances.blank(_place(context, service.name, number)))
         for service in CATALOGUE.services
         if service.name in found.services
         for number in _numbers(context, found.services[service.name], service)
@@ -118,7 +119,11 @@ def _numbers(context: Context, release: Release, service: Service) -> list[int]:
 
 
 def _state(context: Context, service: str, number: int) -> ServerState:
-    return _state_of(context, instances.blank(places.instance(context.topology, service, number)))
+    return _state_of(context, instances.blank(_place(context, service, number)))
+
+
+def _place(context: Context, service: str, number: int) -> Node:
+    return places.instance(context.topology, service, number, context.trust)
 
 
 def _state_of(context: Context, server: Server) -> ServerState:
@@ -218,7 +223,7 @@ def endpoints(context: Context, found: Releases) -> tuple[Endpoint, ...]:
         Endpoint(
             f"api-{node.name}",
             "the public API, through the gateway",
-            f"http://{node.at(places.PORT)}",
+            f"{tls.scheme(context)}://{node.at(places.PORT)}",
         )
         for node in places.proxies(context.topology)
     )
@@ -230,7 +235,7 @@ def internal_endpoints(context: Context, found: Releases) -> tuple[Endpoint, ...
         Endpoint(
             f"{name}-{node.name}",
             f"{CATALOGUE.named(name).title}: between services, past the gateway's checks",
-            f"http://{node.at(places.internal_port(name))}",
+            f"{tls.scheme(context)}://{node.at(places.internal_port(name))}",
         )
         for name in CATALOGUE.names
         if name in found.services

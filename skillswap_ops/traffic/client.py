@@ -8,6 +8,7 @@ from functools import cache
 import httpx
 
 from cluster.drill.outcome import Result
+from cluster.tls_context import client_context
 from skillswap_ops.traffic.outcomes import NOT_SENT, Sent, result, result_of_error
 
 CONNECT_SECONDS = 1.0  # a proxy that is there accepts at once
@@ -49,7 +50,8 @@ class Answered:
 class Client:
     """Keeps a connection to one proxy, and takes the other one where none can be made.
 
-    `address` is where its connections come from; the edge counts requests by it.
+    `address` is where its connections come from; the edge counts requests by it. `trust` is the
+    file by which it verifies the proxies; empty: they speak in the clear.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class Client:
         first: int = 0,
         address: str | None = None,
         transport: httpx.BaseTransport | None = None,
+        trust: str = "",
     ) -> None:
         self._bases, self._turn = tuple(bases), first
         self._http = httpx.Client(
-            transport=transport or httpx.HTTPTransport(verify=_context(), local_address=address),
+            transport=transport
+            or httpx.HTTPTransport(verify=_context(trust), local_address=address),
             trust_env=False,
         )
 
@@ -103,6 +107,6 @@ def _answered(answer: httpx.Response, sent: Sent) -> Answered:
 
 
 @cache
-def _context() -> ssl.SSLContext:
+def _context(trust: str) -> ssl.SSLContext:
     """One for all clients: each would load the certificates anew."""
-    return ssl.create_default_context()
+    return client_context(trust) if trust else ssl.create_default_context()

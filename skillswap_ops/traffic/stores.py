@@ -10,11 +10,13 @@ import numpy as np
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from cluster import tls
 from cluster.context import Context
 from cluster.drill.contracts import OpIds, Writer
 from cluster.drill.ledger import SEQUENCE_MASK, op_id
 from cluster.drill.outcome import Outcome, Result
 from cluster.schema.catalogue import BY_NAME
+from cluster.tls_context import client_context
 from manifests.services import places
 from mongo import guarantees
 from mongo.client import Document
@@ -64,7 +66,7 @@ class ApiStore:
 
     def open_writer(self, worker: int) -> Writer:
         """A writer; half of the workers take the second proxy first."""
-        return ApiWriter(self, Client(bases(self.context), first=worker))
+        return ApiWriter(self, Client(bases(self.context), first=worker, trust=self.context.trust))
 
     def call(self, op: int) -> Call:
         """The operation's request, the same whenever it is made."""
@@ -99,7 +101,8 @@ class ApiStore:
 
 def bases(context: Context) -> tuple[str, ...]:
     """Where the API is: each of its proxies."""
-    return tuple(f"http://{node.at(places.PORT)}" for node in places.proxies(context.topology))
+    scheme = tls.scheme(context)
+    return tuple(f"{scheme}://{node.at(places.PORT)}" for node in places.proxies(context.topology))
 
 
 def ids(found: Iterable[int]) -> Iterator[OpIds]:
@@ -222,17 +225,20 @@ class DeliveredStore(ChatStore):
 
     def open_writer(self, worker: int) -> Writer:
         """A writer, and the other side's ears."""
-        return DeliveryWriter(self, Client(bases(self.context), first=worker), worker)
+        return DeliveryWriter(
+            self, Client(bases(self.context), first=worker, trust=self.context.trust), worker
+        )
 
     def listen(self, op: int, turn: int) -> ClientConnection:
         """The other participant's WebSocket. Raises OSError, WebSocketException."""
-        base = bases(self.context)[turn % places.PROXIES].replace("http://", "ws://")
+        base = bases(self.context)[turn % places.PROXIES].replace("http", "ws", 1)
         token = self.token(self.teacher(op))
         socket = connect(
             f"{base}/chat/sessions/{self.conversation(op)}/ws",
             additional_headers={"Authorization": f"Bearer {token}"},
             open_timeout=self.way.within,
             close_timeout=0.2,
+            ssl=client_context(self.context.trust) if self.context.trust else None,
             proxy=None,
         )
         socket.recv(self.way.within)  # ready

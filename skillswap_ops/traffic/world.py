@@ -75,7 +75,7 @@ class World:
         if journey.client is None:
             number = journey.number
             address = f"127.254.{number // 250 % 250}.{number % 250 + 1}"
-            journey.client = Client(bases(self.context), number, address)
+            journey.client = Client(bases(self.context), number, address, trust=self.context.trust)
         return journey.client
 
     def close(self) -> None:

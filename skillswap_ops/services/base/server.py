@@ -4,17 +4,41 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
+from cluster.tls_context import ServerContext
 from manifests.services.settings import Settings
 from skillswap_ops.services.base.logs import logger
 from skillswap_ops.services.base.runtime import Runtime
 
+LOOK_TICKS = 50  # five seconds
+
 
 class Server(uvicorn.Server):
-    """uvicorn, whose end is ours: it would stop to listen at the first signal."""
+    """uvicorn, whose end is ours: it would stop to listen at the first signal.
+
+    `secured` is what it shows its clients, looked at every few seconds.
+    """
+
+    def __init__(self, config: uvicorn.Config, secured: ServerContext | None) -> None:
+        super().__init__(config)
+        self._secured = secured
+        if secured is not None:
+            config.load()
+            config.ssl = secured.context
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second, by uvicorn; whether it is to end."""
+        if self._secured is not None and counter % LOOK_TICKS == 0:
+            try:
+                if self._secured.refresh():
+                    logger().info("certificate renewed")
+            except OSError as error:
+                logger().warning("the new certificate cannot be read", why=str(error))
+        return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -39,7 +63,8 @@ async def serve(app: FastAPI, settings: Settings) -> bool:
             timeout_graceful_shutdown=round(settings.deadlines.request) + 1,
             ws="websockets-sansio",
             ws_max_size=settings.limits.body_bytes,
-        )
+        ),
+        ServerContext(Path(settings.tls.certificate)) if settings.tls else None,
     )
     drains: set[asyncio.Task[None]] = set()
 

@@ -38,7 +38,9 @@ class Upstreams:
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
             transport=transport
-            or ways.transport(settings.proxies, connections=POOL, idle_seconds=IDLE_SECONDS),
+            or ways.transport(
+                settings.proxies, settings.tls, connections=POOL, idle_seconds=IDLE_SECONDS
+            ),
         )
         self._callers = {
             name: Caller(Way(name, seconds, unavailable), settings.breaker, metrics)

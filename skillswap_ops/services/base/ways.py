@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from cluster.tls_context import client_context
+from manifests.services.settings import ServiceTls
+
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
@@ -64,7 +67,10 @@ class AnyProxy(httpx.AsyncBaseTransport):
         return answer
 
 
-def transport(proxies: Sequence[str], *, connections: int, idle_seconds: float) -> AnyProxy:
-    """The transport of an httpx client, with its pool."""
+def transport(
+    proxies: Sequence[str], tls: ServiceTls | None, *, connections: int, idle_seconds: float
+) -> AnyProxy:
+    """The transport of an httpx client, with its pool; it verifies where there is TLS."""
+    verify = client_context(tls.trust) if tls else True
     limits = httpx.Limits(max_connections=connections, keepalive_expiry=idle_seconds)
-    return AnyProxy(proxies, httpx.AsyncHTTPTransport(limits=limits))
+    return AnyProxy(proxies, httpx.AsyncHTTPTransport(verify=verify, limits=limits))

@@ -14,7 +14,8 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 from redis.exceptions import RedisError
 
-from manifests.services.settings import Limits, RedisStore
+from manifests.redis_client import secured
+from manifests.services.settings import Limits, RedisStore, ServiceTls
 from skillswap_ops.services.base import problems
 from skillswap_ops.services.base.calls import UnavailableError
 from skillswap_ops.services.base.problems import ApiError
@@ -25,25 +26,31 @@ PREFIX = "gateway"
 SECONDS = 0.5  # Redis answers in a millisecond; a request does not wait longer for its count
 
 
-def storage(store: RedisStore) -> RedisStorage:
+def storage(store: RedisStore, tls: ServiceTls | None) -> RedisStorage:
     """Redis for the library, with short deadlines."""
+    scheme = "async+rediss" if tls else "async+redis"
+    options = secured(tls.trust) if tls else {}
+    options.pop("ssl", None)  # the scheme says it
     user, password = quote(store.user), quote(store.password.get_secret_value(), safe="")
     return RedisStorage(
-        f"async+redis://{user}:{password}@{store.host}:{store.port}/0",
+        f"{scheme}://{user}:{password}@{store.host}:{store.port}/0",
         wrap_exceptions=True,
         implementation="redispy",
         key_prefix=PREFIX,
         socket_timeout=SECONDS,
         socket_connect_timeout=SECONDS,
+        **options,
     )
 
 
 class Limiter:
     """Counts in Redis, or here while it is away."""
 
-    def __init__(self, limits: Limits, redis: Redis, store: RedisStore) -> None:
+    def __init__(
+        self, limits: Limits, redis: Redis, store: RedisStore, tls: ServiceTls | None
+    ) -> None:
         self._redis = redis
-        self._shared = SlidingWindowCounterRateLimiter(storage(store))
+        self._shared = SlidingWindowCounterRateLimiter(storage(store, tls))
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._user = Item(limits.user_per_minute, namespace="user")
         self._address = Item(limits.anonymous_per_minute, namespace="address")

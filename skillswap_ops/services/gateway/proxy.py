@@ -28,7 +28,9 @@ class Proxy:
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
             transport=transport
-            or ways.transport(at.settings.proxies, connections=POOL, idle_seconds=IDLE_SECONDS),
+            or ways.transport(
+                at.settings.proxies, at.settings.tls, connections=POOL, idle_seconds=IDLE_SECONDS
+            ),
             follow_redirects=False,
         )
         self._callers = {

@@ -48,7 +48,7 @@ class Gateway:
         self.at = at
         self.proxy = Proxy(at)
         self.barred: frozenset[str] = frozenset()
-        self._limiter = Limiter(at.settings.limits, at.redis, at.settings.redis)
+        self._limiter = Limiter(at.settings.limits, at.redis, at.settings.redis, at.settings.tls)
 
     def address(self, connection: HTTPConnection) -> str:
         """Whose request it is."""
@@ -150,7 +150,8 @@ async def forward_socket(socket: WebSocket) -> None:
     headers = request_headers(socket.headers.items(), address, socket.state.request_id)
     passed = [(n, v) for n, v in headers if not n.lower().startswith("sec-websocket")]
     urls = alternatives(url + (f"?{query}" if query else ""), settings.proxies)
-    await websocket.forward(socket, urls, passed, settings.limits.body_bytes)
+    trust = settings.tls.trust if settings.tls else ""
+    await websocket.forward(socket, urls, passed, settings.limits.body_bytes, trust)
 
 
 def _bearer(request: Request) -> str | None:

@@ -9,6 +9,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
+from cluster.tls_context import client_context
 from skillswap_ops.services.base.logs import logger
 
 RESTART = 1012  # the service restarts: come back
@@ -21,12 +22,19 @@ Close: TypeAlias = "tuple[int | None, str]"  # the client's; None where the clie
 
 
 async def forward(
-    socket: WebSocket, urls: Sequence[str], headers: list[tuple[str, str]], most_bytes: int
+    socket: WebSocket,
+    urls: Sequence[str],
+    headers: list[tuple[str, str]],
+    most_bytes: int,
+    trust: str,
 ) -> None:
-    """Connect to the service by the first way that is open, and pass frames on until an end."""
+    """Connect to the service by the first way that is open, and pass frames on until an end.
+
+    `trust` is the file by which the service is verified; empty: it speaks in the clear.
+    """
     for url in urls:
         try:
-            upstream = await _connected(socket, url, headers, most_bytes)
+            upstream = await _connected(socket, url, headers, most_bytes, trust)
             break
         except (OSError, TimeoutError, InvalidHandshake) as error:
             logger().warning("websocket not passed on", why=str(error))
@@ -42,7 +50,7 @@ async def forward(
 
 
 async def _connected(
-    socket: WebSocket, url: str, headers: list[tuple[str, str]], most_bytes: int
+    socket: WebSocket, url: str, headers: list[tuple[str, str]], most_bytes: int, trust: str
 ) -> ClientConnection:
     offered = [Subprotocol(name) for name in socket.scope["subprotocols"]]
     return await connect(
@@ -53,6 +61,7 @@ async def _connected(
         max_size=most_bytes,
         user_agent_header=None,
         proxy=None,
+        ssl=client_context(trust) if trust else None,
     )
 
 

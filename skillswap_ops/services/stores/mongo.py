@@ -19,7 +19,7 @@ from cluster.schema.catalogue import BY_NAME
 from cluster.schema.types import Entity
 from manifests.services.settings import MongoStore, Settings
 from mongo import guarantees
-from mongo.client import MECHANISM
+from mongo.client import MECHANISM, secured
 from mongo.outcomes import code_of
 from skillswap_ops.services.base.calls import Caller, UnavailableError, Way
 from skillswap_ops.services.base.metrics import Metrics
@@ -55,6 +55,7 @@ class Mongo:
             connectTimeoutMS=min(2000, milliseconds),
             timeoutMS=milliseconds,
             tz_aware=True,
+            **secured(settings.tls.trust if settings.tls else ""),
         )
         way = Way(NAME, seconds, unavailable, bound=pymongo.timeout)
         self._caller = Caller(way, settings.breaker, metrics)

@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from manifests.services.settings import PostgresStore, Settings
+from postgres.client import secured
 from postgres.guarantees import UnconfirmedCommitError, async_transaction
 from skillswap_ops.services.base import problems
 from skillswap_ops.services.base.calls import Caller, Way
@@ -48,6 +49,7 @@ class Postgres:
                 "row_factory": dict_row,
                 "tcp_user_timeout": round(settings.deadlines.store * 1000),
                 "keepalives_idle": 5,
+                **secured(settings.tls.trust if settings.tls else ""),
             },
             connection_class=AsyncConnection[Row],
             min_size=POOL_LEAST,

@@ -8,6 +8,7 @@ from redis.exceptions import ConnectionError as LostConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as NoAnswerError
 
+from manifests.redis_client import secured
 from manifests.services.settings import RedisStore, Settings
 from skillswap_ops.services.base.calls import Caller, Way
 from skillswap_ops.services.base.metrics import Metrics
@@ -30,6 +31,7 @@ class Redis:
             socket_connect_timeout=SECONDS,
             health_check_interval=10,
             client_name=settings.instance,
+            **secured(settings.tls.trust if settings.tls else ""),
         )
         self._caller = Caller(Way(NAME, SECONDS, unavailable), settings.breaker, metrics)
 

@@ -88,6 +88,10 @@ class Authority:
         """Where a server's key and certificate are kept."""
         return self._folder / f"{name}.pem"
 
+    def forget(self, name: str) -> None:
+        """Keep a server's no longer: nobody renews it. What was written elsewhere stays valid."""
+        self.file(name).unlink(missing_ok=True)
+
     def validity(self, name: str) -> Validity | None:
         """Of a server's certificate; None where it has none."""
         try:

@@ -16,9 +16,18 @@ YES = b"S"
 
 
 def presented(
-    address: str, port: int, trust: str, *, negotiated: bool = False, seconds: float = SECONDS
+    address: str,
+    port: int,
+    trust: str,
+    *,
+    negotiated: bool = False,
+    own: str = "",
+    seconds: float = SECONDS,
 ) -> Validity:
     """Of the certificate that a port shows, verified by the file `trust`.
+
+    `own` is a file with a certificate, for ports that ask for one; where `negotiated`, a client of
+    PostgreSQL asks for TLS first.
 
     Raises UnreachableError where nobody answers, where it speaks no TLS, and where a client would
     refuse what it shows.
@@ -28,7 +37,7 @@ def presented(
         with socket.create_connection((address, port), seconds) as plain:
             if negotiated:
                 _ask_for_tls(plain, where)
-            context = client_context(trust)
+            context = client_context(trust, own)
             with context.wrap_socket(plain, server_hostname=address) as secured:
                 der = secured.getpeercert(binary_form=True) or b""
     except ssl.SSLCertVerificationError as error:

@@ -21,8 +21,8 @@ class OnChange(StrEnum):
 class ConfigFile:
     """A rendered file in the server's `conf` folder; a secret one is readable to its user only.
 
-    A `live` one is never a reason to restart the server: it takes a new one by itself, by SIGHUP,
-    or when it is told to.
+    A `live` one is never a reason to restart the server or to have it read its files anew: it takes
+    a new one by itself, or when it is told to.
     """
 
     name: str
@@ -65,6 +65,11 @@ class Server:
     volumes: tuple[Volume, ...] = ()
     as_operator: bool = False
     negotiated: tuple[int, ...] = ()
+
+    @property
+    def certificate(self) -> ConfigFile | None:
+        """The file with the key and the certificate that it shows; None where it speaks no TLS."""
+        return next((file for file in self.files if file.name.endswith(".pem")), None)
 
     @property
     def start_step(self) -> str:

@@ -4,6 +4,8 @@ One file a node holds its key and its certificate: it is replaced in one rename,
 here finds in it what it looks for.
 """
 
+from threading import Lock
+
 from cluster.certificates import Authority
 from cluster.context import Context
 from cluster.inventory import Inventory, Kind, Node
@@ -12,6 +14,8 @@ from cluster.server import ConfigFile
 PEM = "tls.pem"
 UNBOUND = "127.0.0.1"  # where connections over loopback come from that were not bound
 OPERATOR = "operator"
+OPERATOR_NAMES = (OPERATOR, UNBOUND)
+MAKING = Lock()
 
 
 def authority(context: Context) -> Authority:
@@ -19,15 +23,17 @@ def authority(context: Context) -> Authority:
     return Authority(context.layout, context.topology.tls)
 
 
-def files(context: Context, node: Node) -> tuple[ConfigFile, ...]:
-    """What a server of this node needs to speak TLS; nothing where it is off."""
+def files(context: Context, node: Node, *, live: bool = True) -> tuple[ConfigFile, ...]:
+    """What a server of this node needs to speak TLS; nothing where it is off.
+
+    Not `live`: it reads a new one with its other files, by SIGHUP.
+    """
     if not context.topology.tls.enabled:
         return ()
     own = authority(context)
     own.certificate_file()
-    return (
-        ConfigFile(PEM, own.pem(node.name, names(context.inventory, node)), secret=True, live=True),
-    )
+    pem = own.pem(node.name, names(context.inventory, node))
+    return (ConfigFile(PEM, pem, secret=True, live=live),)
 
 
 def names(inventory: Inventory, node: Node) -> tuple[str, ...]:
@@ -60,5 +66,6 @@ def operator_file(context: Context) -> str:
     if not context.topology.tls.enabled:
         return ""
     own = authority(context)
-    own.pem(OPERATOR, (OPERATOR, UNBOUND))
+    with MAKING:  # one reads key and certificate one after the other: both must be of one file
+        own.pem(OPERATOR, OPERATOR_NAMES)
     return str(own.file(OPERATOR))

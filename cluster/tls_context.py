@@ -47,9 +47,15 @@ class ServerContext:
         return True
 
     def _load(self) -> tuple[int, int]:
-        stamp = self._stamp()
-        self.context.load_cert_chain(self._pem)
-        return stamp
+        while True:
+            stamp = self._stamp()
+            try:
+                self.context.load_cert_chain(self._pem)
+            except ssl.SSLError:
+                if stamp == self._stamp():  # else it was replaced between certificate and key
+                    raise
+            else:
+                return stamp
 
     def _stamp(self) -> tuple[int, int]:
         found = self._pem.stat()

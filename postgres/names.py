@@ -12,6 +12,7 @@ POOLED_PORT = 5000  # HAProxy → pgbouncer of the primary
 DIRECT_PORT = 5001  # HAProxy → PostgreSQL of the primary
 READS_PORT = 5002  # HAProxy → pgbouncer of the standbys
 STATS_PORT = 7000
+HAPROXY_SOCKET = "haproxy.sock"
 
 SUPERUSER = "postgres"
 REPLICATION = "replicator"

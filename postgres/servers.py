@@ -102,7 +102,7 @@ def patroni(context: Context, scope: Scope, node: Node) -> Server:
         files=(
             ConfigFile("patroni.yml", _patroni_yml(context, scope, node), secret=True),
             *archive.files(context, node),
-            *tls.files(context, node),
+            *tls.files(context, node, live=False),
         ),
         folders=("conf", "data", "run"),
         env=(("PGBACKREST_CONFIG", str(archive.config_path(context, node))),),
@@ -141,7 +141,7 @@ def pgbouncer(context: Context, scope: Scope, node: Node) -> Server:
             ConfigFile(
                 "userlist.txt", render("postgres", "userlist.txt.j2", users=users), secret=True
             ),
-            *tls.files(context, node),
+            *tls.files(context, node, live=False),
         ),
         folders=("conf", "run"),
         ports=(names.PGBOUNCER_PORT,),
@@ -161,7 +161,7 @@ def haproxy(context: Context, node: Node) -> Server:
         node=node,
         edge=context.topology.edge,
         members=primary_scope(context).members,
-        socket=context.layout.run(node) / "haproxy.sock",
+        socket=context.layout.run(node) / names.HAPROXY_SOCKET,
         stats=Login(names.STATS_USER, names.password(context, names.STATS_USER)),
         ms=lambda seconds: f"{round(seconds * 1000)}ms",
         tls=tls.pem_file(context, node),

@@ -99,7 +99,7 @@ class LocalTarget(Killing, Throttling, Partitioning, Filling):
         """Whether the running process was started with, and has loaded, what is written."""
         return self.started_as_written(server) and (
             server.on_change is OnChange.RESTART
-            or _holds(self._stamp(server, "loaded"), _digest(server.files))
+            or _holds(self._stamp(server, "loaded"), _loaded_mark(server))
         )
 
     # Target
@@ -142,11 +142,11 @@ class LocalTarget(Killing, Throttling, Partitioning, Filling):
         """Write the files, and SIGHUP or restart: one member of a group at a time."""
         live_alone = self._only_live_files_differ(server)
         self.write(server)
-        if self.started_as_written(server) and server.on_change is OnChange.RELOAD:
+        if live_alone and self.runs_as_written(server):
+            return
+        if server.on_change is OnChange.RELOAD and self.started_as_written(server):
             self.supervisor.signal(server.name, "HUP")
             self._mark_loaded(server)
-            return
-        if self.started_as_written(server) and live_alone:
             return
         with self._group_locks[server.node.group]:
             self.supervisor.stop(server.name, server.stop_seconds)
@@ -274,7 +274,7 @@ class LocalTarget(Killing, Throttling, Partitioning, Filling):
         return mark == _start_mark(server) and started >= float(stamped) - CLOCK_TICK
 
     def _mark_loaded(self, server: Server) -> None:
-        write_atomic(self._stamp(server, "loaded"), _digest(server.files), mode=0o600)
+        write_atomic(self._stamp(server, "loaded"), _loaded_mark(server), mode=0o600)
 
 
 def _listens(address: str, port: int) -> bool:
@@ -289,6 +289,11 @@ def _start_mark(server: Server) -> str:
     files = [file for file in server.files if restarts and not file.live]
     text = "\0".join([*server.argv, *(f"{key}={value}" for key, value in server.env)])
     return hashlib.sha256((text + _digest(files)).encode()).hexdigest()[:16]
+
+
+def _loaded_mark(server: Server) -> str:
+    """What must be equal for a process not to have to read its files anew."""
+    return _digest([file for file in server.files if not file.live])
 
 
 def _digest(files: Sequence[ConfigFile]) -> str:

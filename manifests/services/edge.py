@@ -86,7 +86,7 @@ def _server(context: Context, node: Node, replicas: Mapping[str, int]) -> Server
         argv=(context.programs.find("haproxy", "haproxy"), "-W", "-db", "-f", str(conf)),
         files=(
             ConfigFile(conf.name, configuration(context, node, found), secret=True),
-            *tls.files(context, node),
+            *tls.files(context, node, live=False),
         ),
         folders=("conf", "run"),
         ports=(places.PORT, places.STATS_PORT, *(way.port for way in found)),

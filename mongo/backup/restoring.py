@@ -155,7 +155,7 @@ def _recover(context: Context, job: Job) -> Outcome:
     text = keyfile(context).get_secret_value()
     files = {KEYFILE: text, JOB: job.model_dump_json()}
     if job.tls:
-        files[tls.PEM] = tls.authority(context).pem(f"restored-{job.replica_set}", (job.address,))
+        files[tls.PEM] = _certificate(context, job)
     for name, content in files.items():
         write_atomic(folder / name, content, mode=0o600, owner=own.uid)
     place = settings.place(context)
@@ -173,6 +173,14 @@ def _recover(context: Context, job: Job) -> Outcome:
         return Outcome.model_validate_json(ended.stdout)
     except ValidationError as error:
         raise OpsError(f"{job.replica_set} was not restored: {ended.stdout[:200]}") from error
+
+
+def _certificate(context: Context, job: Job) -> str:
+    """The copy's own, in its folder alone: nobody renews it."""
+    name, authority = f"restored-{job.replica_set}", tls.authority(context)
+    made = authority.pem(name, (job.address,))
+    authority.forget(name)
+    return made
 
 
 def run(

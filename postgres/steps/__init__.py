@@ -2,6 +2,7 @@
 
 from cluster.context import Context
 from cluster.plan import Step
+from postgres import certificates
 from postgres.scopes import dr_scope, primary_scope, scopes
 from postgres.steps import archive, dr, edge, rights, scope
 
@@ -18,4 +19,5 @@ def steps(context: Context) -> tuple[Step, ...]:
         *(dr.steps(context, primary, following) if following else ()),
         *archive.steps(context, primary),
         edge.routes(context, primary),
+        *certificates.steps(context),
     )

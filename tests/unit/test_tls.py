@@ -1,8 +1,10 @@
 """What servers need to speak TLS, and what of it restarts them."""
 
+import itertools
 import socket
 import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,3 +122,39 @@ def _presented(serving: ssl.SSLContext, trusted: str, name: str = "127.0.0.1") -
         thread.join()
     assert der is not None
     return validity(ssl.DER_cert_to_PEM_cert(der).encode()).serial
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path) -> None:
+    """OpenSSL opens it twice, for the certificate and for the key."""
+    authority, pem = Authority(Layout(tmp_path)), tmp_path / "tls.pem"
+    pem.write_text(authority.pem("n", ["127.0.0.1"]))
+    serving, stop = ServerContext(pem), threading.Event()
+    pairs = []
+    for number in range(2):
+        authority.renew("n", ["127.0.0.1"])
+        pairs.append(tmp_path / str(number))
+        pairs[-1].write_text(authority.pem("n", ["127.0.0.1"]))
+
+    def replace_it() -> None:
+        for number in itertools.count():
+            copy = tmp_path / "copy"
+            copy.write_bytes(pairs[number % 2].read_bytes())
+            copy.rename(pem)
+            if stop.is_set():
+                return
+
+    thread = threading.Thread(target=replace_it)
+    thread.start()
+    try:
+        for _ in range(400):
+            serving.refresh()
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_many_who_ask_for_the_operators_certificate_get_one(tmp_path: Path) -> None:
+    secured = context(tmp_path, ON)
+    with ThreadPoolExecutor(16) as pool:
+        seen = pool.map(lambda _: Path(tls.operator_file(secured)).read_bytes(), range(32))
+    assert len({*seen}) == 1

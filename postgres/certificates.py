@@ -1,0 +1,88 @@
+"""The proxies' certificate: a renewed one is put into the running HAProxy.
+
+A reload would have the old process end what is left of its sessions after `hard-stop-after`.
+"""
+
+import socket
+from pathlib import Path
+
+from cluster import tls
+from cluster.certificates import serial
+from cluster.clock import wait_for
+from cluster.context import Context
+from cluster.errors import OpsError, UnreachableError
+from cluster.handshake import presented
+from cluster.inventory import Kind, Node
+from cluster.plan import Finding, Step, done, todo
+from postgres import names
+
+TAKEN_SECONDS = 10
+ANSWER_SECONDS = 5.0
+ANSWER_BYTES = 64 * 1024
+
+
+def steps(context: Context) -> tuple[Step, ...]:
+    """Each proxy shows the certificate that it was given; none without TLS."""
+    nodes = context.inventory.of(Kind.HAPROXY) if context.trust else ()
+    return tuple(_step(context, node) for node in nodes)
+
+
+def _step(context: Context, node: Node) -> Step:
+    def check() -> Finding:
+        try:
+            same = shows_its_own(context, node)
+        except UnreachableError as error:
+            return todo(error.message)
+        if same:
+            return done("shows the certificate that it was given")
+        return todo("shows an older certificate")
+
+    return Step(
+        f"certificate {node.name}",
+        names.EDGE,
+        f"have {node.name} take its certificate",
+        check,
+        lambda: take(context, node),
+        (f"start {node.name}",),
+    )
+
+
+def shows_its_own(context: Context, node: Node) -> bool:
+    """Whether a proxy's own port shows what it was given. Raises UnreachableError."""
+    (given,) = tls.files(context, node)
+    shown = presented(node.address, names.STATS_PORT, context.trust)
+    return shown.serial == serial(given.text)
+
+
+def take(context: Context, node: Node) -> None:
+    """Have a proxy show its new certificate; connections that it has go on.
+
+    https://docs.haproxy.org/2.6/management.html#9.3 (set ssl cert, commit ssl cert)
+    """
+    (given,) = tls.files(context, node)
+    path, control = tls.pem_file(context, node), context.layout.run(node) / names.HAPROXY_SOCKET
+
+    def shown() -> bool:
+        if shows_its_own(context, node):
+            return True
+        _ask(control, f"set ssl cert {path} <<\n{given.text.strip()}\n\n", "Transaction")
+        _ask(control, f"commit ssl cert {path}\n", "Success!")
+        return shows_its_own(context, node)
+
+    wait_for(f"{node.name}'s certificate", shown, seconds=TAKEN_SECONDS, clock=context.clock)
+
+
+def _ask(control: Path, command: str, expected: str) -> None:
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(ANSWER_SECONDS)
+            client.connect(str(control))
+            client.sendall(command.encode("ascii"))
+            answer = b""
+            while part := client.recv(ANSWER_BYTES):
+                answer += part
+    except OSError as error:
+        raise UnreachableError(f"{control} does not answer: {error}") from error
+    if expected.encode() not in answer:
+        said = " ".join(answer.decode("utf-8", "replace").split())
+        raise OpsError(f"HAProxy refuses {command.splitlines()[0]}: {said}")

@@ -119,6 +119,15 @@ class Authority:
         return _new_authority(datetime.now(UTC), self._lifetimes.authority_days)
 
 
+def in_use(layout: Layout) -> dict[str, Path]:
+    """The files of the certificates that servers were given, by node; the authority's is `ca`.
+
+    Not those of the `secrets` folder: there a newer one waits until its servers are given it.
+    """
+    given = {path.parts[-3]: path for path in layout.root.glob("nodes/*/conf/*.pem")}
+    return dict(sorted(given.items())) | {layout.authority.stem: layout.authority}
+
+
 def validity(pem: bytes) -> Validity:
     """Of a certificate. Raises ValueError where there is none."""
     found = x509.load_pem_x509_certificate(pem)

@@ -10,7 +10,7 @@ from pathlib import Path
 import mongo.status
 import postgres.status
 from cluster.backup.contracts import Backup, BackupEngine
-from cluster.certificates import validity
+from cluster.certificates import in_use, validity
 from cluster.context import Context
 from cluster.drill.evidence import VERDICT, runs
 from cluster.drill.journal import Journal
@@ -147,13 +147,10 @@ def volume(node: str, holds: str, folder: Path) -> Volume:
 
 def certificates(context: Context) -> Facts:
     """Of every server, and of the authority."""
-    folder, now = context.layout.secrets / "certificates", datetime.now(UTC)
-    paths = [*sorted(folder.glob("*.pem")), context.layout.authority]
-    facts = []
-    for path in paths:
+    now, facts = datetime.now(UTC), []
+    for name, path in in_use(context.layout).items():
         with suppress(OSError, ValueError):
-            days = validity(path.read_bytes()).days(now)
-            facts.append(Certificate(path.stem, "certificates", days))
+            facts.append(Certificate(name, "certificates", validity(path.read_bytes()).days(now)))
     return Facts(tuple(facts))
 
 

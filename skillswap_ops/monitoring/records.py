@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from cluster.backup.contracts import Backup, Window
-from cluster.certificates import validity
+from cluster.certificates import in_use, validity
 from cluster.context import Context
 from cluster.drill.due import Due, Wanted, due
 from cluster.drill.journal import Journal
@@ -108,12 +108,11 @@ def of_due(found: Sequence[Due]) -> list[Reading]:
 
 
 def _certificates(context: Context) -> Iterator[Reading]:
-    now, files = datetime.now(UTC), [context.layout.authority]
-    files += sorted((context.layout.secrets / "certificates").glob("*.pem"))
-    for file in files:
+    now = datetime.now(UTC)
+    for name, file in in_use(context.layout).items():
         if file.is_file():
             left = validity(file.read_bytes()).days(now)
-            yield Reading("certificate_days_left", left, {"certificate": file.stem})
+            yield Reading("certificate_days_left", left, {"certificate": name})
 
 
 def _half_done(context: Context) -> list[Reading]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from secrets import token_urlsafe
 from typing import cast
 
-from cluster.certificates import Authority
+from cluster.certificates import Authority, in_use
 from cluster.clock import wait_for
 from cluster.drill.evidence import VERDICT, runs
 from cluster.drill.journal import Journal
@@ -330,9 +330,10 @@ def old_certificate(lab: Lab) -> Iterator[Hand]:
     """The object store's certificate was made eleven months and a half ago."""
     context = lab.context
     [node] = context.inventory.of(Kind.OBJECTS)
-    (context.layout.secrets / "certificates" / f"{node.name}.pem").unlink()
     then = datetime.now(UTC) - timedelta(days=350)
-    Authority(context.layout).pem(node.name, (node.address,), then)
+    own = Authority(context.layout)
+    own.renew(node.name, (node.address,), then)
+    in_use(context.layout)[node.name].write_bytes(own.file(node.name).read_bytes())
     yield NOTHING
 
 

@@ -5,13 +5,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from cluster import shown, tls
-from cluster.certificates import Authority
+from cluster.certificates import Authority, validity
 from cluster.errors import InvalidInputError, RefusedError, UnreachableError
 from cluster.inventory import Kind, Node
 from cluster.layout import Layout
@@ -19,6 +20,8 @@ from cluster.server import ConfigFile, OnChange, Server
 from cluster.shown import Shows
 from cluster.target import ServerState
 from cluster.tls_context import ServerContext
+from runbooks.facts import around
+from runbooks.facts.records import Certificate as CertificateFact
 from skillswap_ops import certificates
 from skillswap_ops.engines import all_servers
 from skillswap_ops.wiring import LocalContext
@@ -235,3 +238,20 @@ def test_an_unknown_node_is_said(secured: LocalContext) -> None:
         certificates.chosen(servers, ["pg9"])
     assert {one.name for one in certificates.chosen(servers, ["pg1"])} == {"pg1", "pg1-pgbouncer"}
     assert certificates.chosen(servers, []) == servers
+
+
+def test_what_is_watched_is_what_servers_were_given_and_not_what_waits_for_them(
+    secured: LocalContext,
+) -> None:
+    own, node = tls.authority(secured), secured.inventory.named("pg1")
+    old = datetime.now(UTC) - timedelta(days=350)
+    own.renew("pg1", tls.names(secured.inventory, node), old)
+    conf = secured.layout.conf(node)
+    conf.mkdir(parents=True)
+    (conf / tls.PEM).write_bytes(own.file("pg1").read_bytes())
+    tls.files(secured, node)  # as any command does that renders: the next one waits from now on
+    assert validity(own.file("pg1").read_bytes()).days(datetime.now(UTC)) > 364
+    (fact,) = around.certificates(secured).seen[:1]
+    assert isinstance(fact, CertificateFact)
+    assert fact.name == "pg1"
+    assert fact.days_left == pytest.approx(15, abs=0.1)

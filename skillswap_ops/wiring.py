@@ -56,7 +56,6 @@ def local_context(selection: Selection, *, must_exist: bool = False) -> LocalCon
         )
     home = home_folder(selection.home)
     topology = selected_topology(selection, home)
-    _refuse_tls(topology)
     layout = Layout(home / topology.name)
     topology = with_postgres_version(topology, layout)
     if must_exist and not layout.topology.exists():
@@ -74,12 +73,6 @@ def local_context(selection: Selection, *, must_exist: bool = False) -> LocalCon
         target=LocalTarget(layout, user, programs.script("supervisord"), SYSTEM_CLOCK),
         programs=programs,
     )
-
-
-def _refuse_tls(topology: Topology) -> None:
-    """Raises InvalidInputError: not every server takes it yet, and a part of them is none."""
-    if topology.tls.enabled:
-        raise InvalidInputError("tls.enabled: not every server takes TLS yet", "leave it out")
 
 
 def context_of(selection: Selection, *, must_exist: bool = False) -> Context:

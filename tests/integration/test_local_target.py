@@ -13,9 +13,11 @@ import psutil
 import pytest
 import yaml
 
+from cluster import tls
 from cluster.clock import SYSTEM_CLOCK, wait_for
 from cluster.errors import BusyError, OpsError, RefusedError
 from cluster.files import write_atomic
+from cluster.handshake import presented
 from cluster.inventory import Kind, inventory
 from cluster.local import preflight, processes
 from cluster.local.steps import retire_steps, start_steps, supervisor_step
@@ -290,6 +292,9 @@ def test_a_topology_that_moves_or_drops_a_node_with_data_is_refused(context: Loc
         check_change(after(local={"network": "127.88.0.0/16"}))
     with pytest.raises(RefusedError, match="not in the topology any more: redis-1"):
         check_change(after(redis={"members": 0}))
+    with pytest.raises(RefusedError, match=r"tls.enabled would change to true"):
+        check_change(after(tls={"enabled": True}))
+    check_change(after(tls={"enabled": False, "leaf_days": 30}))
 
 
 def test_an_etcd_that_has_data_gets_no_member(context: LocalContext) -> None:
@@ -368,3 +373,32 @@ def _pipes(pid: int, mode: int) -> Iterator[str]:
         flags = (handle.parent.parent / "fdinfo" / handle.name).read_text().split("flags:")[1]
         if int(flags.split()[0], 8) & os.O_ACCMODE == mode and "pipe:" in str(handle.readlink()):
             yield str(handle.readlink())
+
+
+def test_a_renewed_certificate_is_taken_without_a_restart() -> None:
+    lab = make_lab("127.85.0.0/16", "target", tls={"enabled": True})
+    try:
+        context = lab.context
+        make_home(context)
+        server = redis_server(context)
+        bring_up(context, server)
+        pid, first = pid_of(context, server), presented(server.node.address, 6379, context.trust)
+        tls.authority(context).renew(server.node.name, tls.names(context.inventory, server.node))
+        renewed = redis_server(context)
+        outcomes = bring_up(context, renewed)
+        assert outcomes[server.start_step] is Outcome.CHANGED
+        assert outcomes[f"certificate {server.node.name}"] is Outcome.CHANGED
+        assert presented(server.node.address, 6379, context.trust).serial != first.serial
+        assert pid_of(context, server) == pid
+        assert set(bring_up(context, renewed).values()) == {Outcome.UNCHANGED}
+        both = replace(
+            renewed,
+            files=tuple(
+                replace(file, text=file.text + ("\n" if file.live else "\nhz 20\n"))
+                for file in renewed.files
+            ),
+        )
+        bring_up(context, both)
+        assert pid_of(context, server) != pid
+    finally:
+        remove_lab(lab)

@@ -35,19 +35,9 @@ COMPLAINT = re.compile("ALERT|FATAL|ERROR|CRITICAL|Traceback|Error")
 LINES = 8
 
 
-# What starts late need not run beside all that comes before it, on the same two processors.
-LATE_FIXTURES = ("services", "shared_lab")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests without the shared cluster first, those of the services on it last."""
-
-    def stage(item: pytest.Item) -> int:
-        names = getattr(item, "fixturenames", ())
-        needs = [place for place, name in enumerate(LATE_FIXTURES) if name in names]
-        return len(LATE_FIXTURES) - min(needs, default=len(LATE_FIXTURES))
-
-    items.sort(key=stage)
+    """Tests without the shared cluster first: it need not run beside them on two processors."""
+    items.sort(key=lambda item: "shared_lab" in getattr(item, "fixturenames", ()))
 
 
 @dataclass(frozen=True)

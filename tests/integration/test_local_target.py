@@ -362,9 +362,12 @@ def test_servers_read_nothing_and_supervisord_s_pipe_has_a_reader(context: Local
     [supervisord] = [one for one in processes.owned(context.layout.root) if not one.server]
     pid = pid_of(context, server)
     assert Path(f"/proc/{pid}/fd/0").readlink() == Path("/dev/null")
-    pipes = set(_pipes(supervisord.pid, os.O_WRONLY))
-    assert pipes
-    assert pipes <= set(_pipes(pid, os.O_RDONLY))
+
+    def read_by_the_server() -> bool:
+        pipes = set(_pipes(supervisord.pid, os.O_WRONLY))
+        return bool(pipes) and pipes <= set(_pipes(pid, os.O_RDONLY))
+
+    wait_for("a reader for each of supervisord's pipes", read_by_the_server, seconds=30)
 
 
 def _pipes(pid: int, mode: int) -> Iterator[str]:

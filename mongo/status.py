@@ -35,10 +35,10 @@ class Seen:
     at: datetime | None = None
 
 
-def status(context: Context) -> tuple[NodeStatus, ...]:
-    """Every node, all asked at once; none takes longer than about SECONDS."""
+def status(context: Context, seconds: float = SECONDS) -> tuple[NodeStatus, ...]:
+    """Every node, all asked at once; none takes longer than about `seconds`."""
     every = [node for node in context.inventory.nodes if nodes.is_mongo(node)]
-    return (*with_lag(ask_all(every, partial(_see, context))), *archive.status(context))
+    return (*with_lag(ask_all(every, partial(_see, context, seconds))), *archive.status(context))
 
 
 def with_lag(seen: list[Seen]) -> tuple[NodeStatus, ...]:
@@ -56,22 +56,22 @@ def _lagging(one: Seen, primary_at: datetime | None) -> NodeStatus:
     return replace(one.status, lag_seconds=max(0.0, (primary_at - one.at).total_seconds()))
 
 
-def _see(context: Context, node: Node) -> Seen:
+def _see(context: Context, seconds: float, node: Node) -> Seen:
     try:
         if node.kind is Kind.ROUTER:
-            return Seen(_see_router(context, node))
+            return Seen(_see_router(context, node, seconds))
         if node.kind is Kind.ARBITER:
-            return Seen(_see_anonymously(node))
-        return _see_member(context, node)
+            return Seen(_see_anonymously(node, seconds))
+        return _see_member(context, node, seconds)
     except UnreachableError as error:
         return Seen(NodeStatus(node, Health.DOWN, "down", detail=error.message))
     except OpsError as error:
         return Seen(NodeStatus(node, Health.DEGRADED, "unknown", detail=error.message))
 
 
-def _see_router(context: Context, node: Node) -> NodeStatus:
+def _see_router(context: Context, node: Node, seconds: float) -> NodeStatus:
     kind = router_kind(context).value
-    with node_client(node, login(context, MONITOR), seconds=SECONDS) as client:
+    with node_client(node, login(context, MONITOR), seconds=seconds) as client:
         try:
             shards = client.admin.command("listShards")["shards"]
         except OperationFailure as error:
@@ -79,15 +79,15 @@ def _see_router(context: Context, node: Node) -> NodeStatus:
     return NodeStatus(node, Health.OK, kind, detail=f"{len(shards)} shards")
 
 
-def _see_member(context: Context, node: Node) -> Seen:
+def _see_member(context: Context, node: Node, seconds: float) -> Seen:
     try:
-        with node_client(node, login(context, MONITOR), seconds=SECONDS) as client:
+        with node_client(node, login(context, MONITOR), seconds=seconds) as client:
             answer = client.admin.command("replSetGetStatus")
             return parse_member(node, answer, nodes.names(context))
     except UnreachableError:
         raise
     except OpsError as error:
-        anonymous = _see_anonymously(node)
+        anonymous = _see_anonymously(node, seconds)
         return Seen(replace(anonymous, health=Health.DEGRADED, detail=error.message))
 
 
@@ -115,8 +115,8 @@ def _detail(state: State, source: str, lost: list[str]) -> str:
     return "; ".join(parts)
 
 
-def _see_anonymously(node: Node) -> NodeStatus:
-    with node_client(node, None, seconds=SECONDS) as client:
+def _see_anonymously(node: Node, seconds: float) -> NodeStatus:
+    with node_client(node, None, seconds=seconds) as client:
         return parse_hello(node, client.admin.command("hello"))
 
 

@@ -40,6 +40,7 @@ from runbooks.facts.records import (
 )
 
 GIGABYTE = 1024**3
+PATIENT_SECONDS = 6.0  # to each node, asked a second time
 PROOF_DRILL = "backup-proof"
 NEVER = "never"
 BACKUPS = "backups"
@@ -48,7 +49,10 @@ SERVICES = "services"
 
 def mongo_servers(context: Context) -> Facts:
     """Every node of MongoDB."""
-    return Facts(_servers("mongo", confirmed(lambda: mongo.status.status(context))))
+    seen = confirmed(
+        lambda: mongo.status.status(context), lambda: mongo.status.status(context, PATIENT_SECONDS)
+    )
+    return Facts(_servers("mongo", seen))
 
 
 def postgres_servers(context: Context) -> Facts:
@@ -66,7 +70,10 @@ def other_servers(context: Context) -> Facts:
     return Facts(_servers("other", seen))
 
 
-def confirmed(ask: Callable[[], Sequence[NodeStatus]]) -> tuple[NodeStatus, ...]:
+Ask = Callable[[], Sequence[NodeStatus]]
+
+
+def confirmed(ask: Ask, patiently: Ask | None = None) -> tuple[NodeStatus, ...]:
     """What was seen, and who did not seem well asked once more: the better of both counts.
 
     `status` gives each a second, which a healthy server on an overloaded machine may not keep.
@@ -74,7 +81,7 @@ def confirmed(ask: Callable[[], Sequence[NodeStatus]]) -> tuple[NodeStatus, ...]
     first = ask()
     if all(one.health is Health.OK for one in first):
         return tuple(first)
-    again = {one.node: one for one in ask()}
+    again = {one.node: one for one in (patiently or ask)()}
     return tuple(_better(one, again.get(one.node, one)) for one in first)
 
 

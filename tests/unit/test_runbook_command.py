@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -159,35 +158,27 @@ def test_a_commands_output_goes_to_a_file_and_to_the_screen(tmp_path: Path) -> N
     commands.await_end(*spawned[0], seconds=1)
 
 
-def not_yes(_words: Sequence[str], option: str) -> bool:
-    return option != "--yes"
-
-
-def test_an_option_that_a_command_does_not_take_is_left_out(tmp_path: Path) -> None:
-    code = "import sys; print(sys.argv[1:])"
-    lines: list[str] = []
-    OwnCommands((sys.executable, "-c", code), ("--home", "h"), takes, SYSTEM_CLOCK).run(
-        ["topology", "check", "my.yaml"],
-        tmp_path / "out",
-        seconds=60,
-        agreed=True,
-        spawned=lambda _pid, _created: None,
-        line=lines.append,
-    )
-    assert lines == ["['topology', 'check', 'my.yaml']"]
-
-
-def test_an_option_that_a_page_gives_is_not_given_again(tmp_path: Path) -> None:
-    """click takes the last one: the file of add-shard would be passed over for the run's own."""
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["topology", "check", "my.yaml"], []),  # it takes no cluster
+        (["status"], ["--home", "h", "--topology", "old.yaml"]),
+        # click takes the last one: the file of add-shard would be passed over for the run's own.
+        (["provision", "--topology", "new.yaml"], ["--home", "h"]),
+    ],
+)
+def test_a_command_is_given_what_it_takes_and_lacks(
+    tmp_path: Path, words: list[str], given: list[str]
+) -> None:
     code = "import sys; print(sys.argv[1:])"
     selection = ("--home", "h", "--topology", "old.yaml")
     lines: list[str] = []
-    OwnCommands((sys.executable, "-c", code), selection, not_yes, SYSTEM_CLOCK).run(
-        ["provision", "--topology", "new.yaml"],
+    OwnCommands((sys.executable, "-c", code), selection, takes, SYSTEM_CLOCK).run(
+        words,
         tmp_path / "out",
         seconds=60,
         agreed=True,
         spawned=lambda _pid, _created: None,
         line=lines.append,
     )
-    assert lines == ["['provision', '--topology', 'new.yaml', '--home', 'h']"]
+    assert lines == [str([*words, *given])]

@@ -1,6 +1,6 @@
 """Which certificate each port shows, and whether it is the one that its node was given."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,7 +11,8 @@ from cluster.certificates import serial
 from cluster.context import Context
 from cluster.errors import UnreachableError
 from cluster.handshake import presented
-from cluster.inventory import Inventory, Kind
+from cluster.inventory import Inventory, Kind, Node
+from cluster.plan import Finding, Step, done, todo
 from cluster.server import Server
 
 AT_ONCE = 16
@@ -113,3 +114,33 @@ def seen(context: Context, port: Port, known: dict[str, str], now: datetime) -> 
         names=tuple(sorted(found.names)),
         days=found.days(now),
     )
+
+
+def shows_its_own(context: Context, node: Node, port: int) -> bool:
+    """Whether a port shows the certificate that its node was given. Raises UnreachableError."""
+    (pem,) = tls.files(context, node)
+    return presented(node.address, port, context.trust).serial == serial(pem.text)
+
+
+def step(
+    context: Context,
+    node: Node,
+    port: int,
+    component: str,
+    take: Callable[[Context, Node], None],
+    needs: str,
+) -> Step:
+    """The server at that port shows the certificate that it was given; `take` has it read it."""
+
+    def check() -> Finding:
+        try:
+            same = shows_its_own(context, node, port)
+        except UnreachableError as error:
+            return todo(error.message)
+        if same:
+            return done("shows the certificate that it was given")
+        return todo("shows an older certificate")
+
+    what = f"have {node.name} take its certificate"
+    name = f"certificate {node.name}"
+    return Step(name, component, what, check, lambda: take(context, node), (needs,))

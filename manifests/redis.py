@@ -8,17 +8,17 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from cluster import tls
-from cluster.certificates import serial
 from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.endpoint import MASK, Endpoint
 from cluster.errors import UnreachableError
-from cluster.handshake import presented
 from cluster.inventory import Kind, Node
 from cluster.metrics import Reader, Reading
 from cluster.plan import Finding, Step, done, todo
 from cluster.render import render
 from cluster.server import ConfigFile, Server
+from cluster.shown import shows_its_own
+from cluster.shown import step as certificate_step
 from cluster.status import Health, NodeStatus
 from manifests.redis_client import secured
 
@@ -42,7 +42,11 @@ def steps(context: Context) -> tuple[Step, ...]:
     """Redis answers to the application's password, and shows the certificate that it was given."""
     ready = [_ready_step(context, server.node, server.start_step) for server in servers(context)]
     nodes = context.inventory.of(Kind.REDIS) if context.trust else ()
-    return (*ready, *(_certificate_step(context, node) for node in nodes))
+    shown = (
+        certificate_step(context, node, PORT, COMPONENT, take, f"{node.name} ready")
+        for node in nodes
+    )
+    return (*ready, *shown)
 
 
 def status(context: Context) -> tuple[NodeStatus, ...]:
@@ -128,32 +132,6 @@ def _ready_step(context: Context, node: Node, start: str) -> Step:
     return Step(f"{node.name} ready", COMPONENT, f"wait for {node.name}", check, act, (start,))
 
 
-def _certificate_step(context: Context, node: Node) -> Step:
-    def check() -> Finding:
-        try:
-            same = shows_its_own(context, node)
-        except UnreachableError as error:
-            return todo(error.message)
-        if same:
-            return done("shows the certificate that it was given")
-        return todo("shows an older certificate")
-
-    return Step(
-        f"certificate {node.name}",
-        COMPONENT,
-        f"have {node.name} take its certificate",
-        check,
-        lambda: take(context, node),
-        (f"{node.name} ready",),
-    )
-
-
-def shows_its_own(context: Context, node: Node) -> bool:
-    """Whether Redis shows the certificate that it was given. Raises UnreachableError."""
-    (given,) = tls.files(context, node)
-    return presented(node.address, PORT, context.trust).serial == serial(given.text)
-
-
 def take(context: Context, node: Node) -> None:
     """Have Redis read its certificate anew; connections that it has go on.
 
@@ -167,7 +145,7 @@ def take(context: Context, node: Node) -> None:
             client.config_set("tls-cert-file", pem, "tls-key-file", pem)
         except redis.RedisError as error:
             raise UnreachableError(f"{node.name} does not take it: {error}") from error
-        return shows_its_own(context, node)
+        return shows_its_own(context, node, PORT)
 
     wait_for(f"{node.name}'s certificate", told, seconds=TAKEN_SECONDS, clock=context.clock)
 

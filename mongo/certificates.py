@@ -1,14 +1,12 @@
 """mongod's certificates: a renewed one is taken when the server is told to."""
 
-from cluster import tls
-from cluster.certificates import serial
 from cluster.clock import wait_for
 from cluster.context import Context
-from cluster.handshake import presented
 from cluster.inventory import Node
-from cluster.plan import Finding, Step, done, todo
+from cluster.plan import Step
+from cluster.shown import shows_its_own, step
 from mongo import nodes
-from mongo.client import node_client, unless_silent
+from mongo.client import node_client
 from mongo.credentials import internal
 from mongo.servers import RouterKind, router_kind
 
@@ -30,26 +28,7 @@ def steps(context: Context) -> tuple[Step, ...]:
 
 
 def _step(context: Context, component: str, node: Node) -> Step:
-    def check() -> Finding:
-        if shows_its_own(context, node):
-            return done("shows the certificate that it was given")
-        return todo("shows an older certificate")
-
-    return Step(
-        f"certificate {node.name}",
-        component,
-        f"have {node.name} take its certificate",
-        unless_silent(check),
-        lambda: take(context, node),
-        (f"start {node.name}",),
-    )
-
-
-def shows_its_own(context: Context, node: Node) -> bool:
-    """Whether a server shows what it was given. Raises UnreachableError."""
-    (given,) = tls.files(context, node)
-    shown = presented(node.address, nodes.port(node), context.trust)
-    return shown.serial == serial(given.text)
+    return step(context, node, nodes.port(node), component, take, f"start {node.name}")
 
 
 def take(context: Context, node: Node) -> None:
@@ -59,7 +38,7 @@ def take(context: Context, node: Node) -> None:
     """
 
     def shown() -> bool:
-        return shows_its_own(context, node)
+        return shows_its_own(context, node, nodes.port(node))
 
     def told() -> bool:
         if shown():

@@ -7,13 +7,12 @@ import socket
 from pathlib import Path
 
 from cluster import tls
-from cluster.certificates import serial
 from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.errors import OpsError, UnreachableError
-from cluster.handshake import presented
 from cluster.inventory import Kind, Node
-from cluster.plan import Finding, Step, done, todo
+from cluster.plan import Step
+from cluster.shown import shows_its_own, step
 from postgres import names
 
 TAKEN_SECONDS = 10
@@ -24,34 +23,8 @@ ANSWER_BYTES = 64 * 1024
 def steps(context: Context) -> tuple[Step, ...]:
     """Each proxy shows the certificate that it was given; none without TLS."""
     nodes = context.inventory.of(Kind.HAPROXY) if context.trust else ()
-    return tuple(_step(context, node) for node in nodes)
-
-
-def _step(context: Context, node: Node) -> Step:
-    def check() -> Finding:
-        try:
-            same = shows_its_own(context, node)
-        except UnreachableError as error:
-            return todo(error.message)
-        if same:
-            return done("shows the certificate that it was given")
-        return todo("shows an older certificate")
-
-    return Step(
-        f"certificate {node.name}",
-        names.EDGE,
-        f"have {node.name} take its certificate",
-        check,
-        lambda: take(context, node),
-        (f"start {node.name}",),
-    )
-
-
-def shows_its_own(context: Context, node: Node) -> bool:
-    """Whether a proxy's own port shows what it was given. Raises UnreachableError."""
-    (given,) = tls.files(context, node)
-    shown = presented(node.address, names.STATS_PORT, context.trust)
-    return shown.serial == serial(given.text)
+    port, component = names.STATS_PORT, names.EDGE
+    return tuple(step(context, node, port, component, take, f"start {node.name}") for node in nodes)
 
 
 def take(context: Context, node: Node) -> None:
@@ -63,11 +36,11 @@ def take(context: Context, node: Node) -> None:
     path, control = tls.pem_file(context, node), context.layout.run(node) / names.HAPROXY_SOCKET
 
     def shown() -> bool:
-        if shows_its_own(context, node):
+        if shows_its_own(context, node, names.STATS_PORT):
             return True
         _ask(control, f"set ssl cert {path} <<\n{given.text.strip()}\n\n", "Transaction")
         _ask(control, f"commit ssl cert {path}\n", "Success!")
-        return shows_its_own(context, node)
+        return shows_its_own(context, node, names.STATS_PORT)
 
     wait_for(f"{node.name}'s certificate", shown, seconds=TAKEN_SECONDS, clock=context.clock)
 

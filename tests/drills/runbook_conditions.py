@@ -348,21 +348,29 @@ def old_proof(lab: Lab) -> Iterator[Hand]:
     yield NOTHING
 
 
-@contextmanager
-def killed_drill(lab: Lab) -> Iterator[Hand]:
-    """A drill that froze Patroni is killed before it thaws it."""
-    drill = subprocess.Popen(
-        lab.command("drill", "run", "pg-patroni-freeze", "--yes"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    journal = Journal(lab.context.layout.drills)
-    try:
-        wait_for("an open fault", journal.open_entries, seconds=90)
-    finally:
-        _end(drill)
-    yield NOTHING
-    lab.run("drill", "heal", "--yes", code=None)
+def killed(drill: str, what: str) -> Callable[[Lab], AbstractContextManager[Hand]]:
+    """A drill that is killed before it undoes its fault; `what` says which."""
+
+    @contextmanager
+    def make(lab: Lab) -> Iterator[Hand]:
+        run = subprocess.Popen(
+            lab.command("drill", "run", drill, "--yes"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        journal = Journal(lab.context.layout.drills)
+        try:
+            wait_for("an open fault", journal.open_entries, seconds=90)
+        finally:
+            _end(run)
+        yield NOTHING
+        lab.run("drill", "heal", "--yes", code=None)
+
+    make.__doc__ = f"{what} is killed before it undoes it."
+    return make
+
+
+killed_drill = killed("pg-patroni-freeze", "A drill that froze Patroni")
 
 
 @contextmanager

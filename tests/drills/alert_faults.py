@@ -1,0 +1,170 @@
+"""Faults that alerts are for, and that no runbook's proof makes already."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymongo.errors import PyMongoError
+
+from cluster.clock import wait_for
+from cluster.errors import OpsError
+from mongo import nodes
+from mongo.backup import settings
+from mongo.backup.manifest import SNAPSHOTS
+from mongo.client import node_client, set_client
+from mongo.credentials import ADMIN, login
+from postgres import archive, backup, names, patroni
+from postgres.client import superuser, value
+from postgres.faults.archive_outage import folder_number, folder_repository
+from postgres.faults.flipped_byte import FLIP, read_byte, write_byte
+from postgres.scopes import primary_scope
+from skillswap_ops.wiring import LocalContext
+from tests.conftest import Lab
+from tests.drills import runbook_conditions as conditions
+from tests.drills.runbook_conditions import NOTHING, Hand, kill
+
+NO_ELECTION_SECONDS = 90
+SERVICE = "auth"
+FILLS_EVERY = 200.0
+DOCUMENT = 15 << 20
+SMALLEST_OPLOG = 990  # MiB: the server takes no less
+WAL_BYTES = 1200 << 20
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`make` breaks something and undoes it; so many seconds later what the alert asks is so."""
+
+    alerts: tuple[str, ...]
+    make: Callable[[Lab], object]
+    shows: float = 0.0
+
+
+def secondary(shard: str) -> Callable[[LocalContext], list[str]]:
+    return lambda context: [conditions.secondary_of(context, shard)]
+
+
+def kill_instance(lab: Lab) -> object:
+    """One of a service's instances dies."""
+    return kill("an instance is", lambda _: [f"{SERVICE}-1"])(lab)
+
+
+@contextmanager
+def no_heir(lab: Lab) -> Iterator[Hand]:
+    """The secondaries of a shard may not stand for election, and its primary dies."""
+    context = lab.context
+    primary = conditions.primary_of(context, "shard-a")
+    [shard] = [one for one in nodes.shards(context) if one.name == "shard-a"]
+    for node in shard.data_bearing:
+        if node.name != primary:
+            with node_client(node, login(context, ADMIN)) as client:
+                client.admin.command("replSetFreeze", NO_ELECTION_SECONDS)
+    context.target.kill(conditions.servers(context, primary))
+    yield NOTHING
+
+
+@contextmanager
+def frozen_under_pause(lab: Lab) -> Iterator[Hand]:
+    """Patroni is paused and the leader's stands still: PostgreSQL leads, no proxy knows it."""
+    context = lab.context
+    scope, password = primary_scope(context), names.password(context, names.REST_USER)
+    node = patroni.leader_of(scope)
+    patroni.change_config(node, password, {"pause": True})
+
+    def paused() -> bool:
+        return all(one.paused for one in patroni.states(scope.members).values())
+
+    wait_for("a pause", paused, seconds=30)
+    [server] = [one for one in conditions.servers(context, node.name) if one.name == node.name]
+    context.target.freeze((server,), "patroni")
+    try:
+        yield NOTHING
+    finally:
+        context.target.thaw((server,))
+        wait_for("its Patroni", lambda: patroni.state(node), seconds=30)
+        for member in scope.members:
+            with suppress(OpsError):
+                patroni.change_config(member, password, {"pause": None})
+
+
+@contextmanager
+def rotten_backup(lab: Lab) -> Iterator[Hand]:
+    """A byte of the newest full backup rots, and the proof that is due meets it."""
+    context = lab.context
+    node = patroni.leader_of(primary_scope(context))
+    full = backup.repositories(context, node).full_in(folder_number(context))
+    assert full
+    folder = Path(folder_repository(context) or "") / "backup" / archive.stanza(context)
+    [bundle, *_] = sorted((folder / full.label / "bundle").iterdir())
+    offset = bundle.stat().st_size // 2
+    byte = read_byte(context, node, str(bundle), offset)
+    write_byte(context, node, str(bundle), offset, byte ^ FLIP)
+    try:
+        lab.run("backup", "prove", code=1, seconds=300)
+        yield NOTHING
+    finally:
+        write_byte(context, node, str(bundle), offset, byte)
+    lab.run("backup", "prove", seconds=300)
+
+
+@contextmanager
+def lost_snapshots(lab: Lab) -> Iterator[Hand]:
+    """The snapshots of MongoDB are gone; the archive of the oplogs is not."""
+    folder = settings.folder(lab.context)
+    assert folder
+    there, away = folder / SNAPSHOTS, folder / "snapshots-away"
+    there.rename(away)
+    try:
+        yield NOTHING
+    finally:
+        away.rename(there)
+
+
+@contextmanager
+def held_slot(lab: Lab) -> Iterator[Hand]:
+    """The DR standby is away while more is written than its slot should hold."""
+    context = lab.context
+    context.target.kill(conditions.servers(context, "pgdr1"))
+    with superuser(context, patroni.leader_of(primary_scope(context))) as connection:
+        for _ in range(WAL_BYTES >> 20):
+            value(connection, "SELECT pg_logical_emit_message(false, 'held', repeat('x', 1048576))")
+    yield NOTHING
+
+
+@contextmanager
+def short_oplog(lab: Lab) -> Iterator[Hand]:
+    """A secondary's oplog is small, and so much is written that it covers minutes."""
+    context = lab.context
+    [shard] = [one for one in nodes.shards(context) if one.name == "shard-b"]
+    name = conditions.secondary_of(context, shard.name)
+    node = context.inventory.named(name)
+    over = threading.Event()
+
+    def resize(megabytes: float) -> float:
+        with node_client(node, login(context, ADMIN)) as client:
+            before = float(client.local.command("collStats", "oplog.rs")["maxSize"]) / (1 << 20)
+            client.admin.command("replSetResizeOplog", size=megabytes)
+        return before
+
+    def write() -> None:
+        while not over.is_set():
+            with suppress(PyMongoError), set_client(shard, login(context, ADMIN)) as client:
+                large = client["drills"]["large"]
+                for number in range((SMALLEST_OPLOG << 20) // DOCUMENT * 5 // 4):
+                    if over.is_set():
+                        break
+                    large.replace_one({"_id": 0}, {"n": number, "x": bytes(DOCUMENT)}, upsert=True)
+            over.wait(FILLS_EVERY)
+        with set_client(shard, login(context, ADMIN)) as client:
+            client["drills"]["large"].drop()
+
+    before, writer = resize(float(SMALLEST_OPLOG)), threading.Thread(target=write)
+    writer.start()
+    try:
+        yield NOTHING
+    finally:
+        over.set()
+        writer.join()
+        resize(before)

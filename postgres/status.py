@@ -11,17 +11,12 @@ from cluster.inventory import Kind, Node
 from cluster.status import Health, NodeStatus
 from postgres import etcd, haproxy, names, patroni, pooler
 from postgres.client import session
+from postgres.lag import LAG_SECONDS
 from postgres.scopes import Scope, fenced_scope, scopes
 
 SECONDS = 1.0
 
-# A standby that has replayed all that it received is not behind, however old the last commit is.
-LAG = """
-SELECT CASE
-  WHEN NOT pg_is_in_recovery() THEN NULL
-  WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
-  ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())
-END::float8"""
+LAG = f"SELECT {LAG_SECONDS}"
 ARCHIVER = """
 SELECT last_failed_time > coalesce(last_archived_time, '-infinity'),
   extract(epoch FROM clock_timestamp() - last_archived_time)::int

@@ -15,6 +15,7 @@ from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Kind, Node
 from postgres import etcd, haproxy, names, patroni, pooler
 from postgres.client import Connection, session
+from postgres.lag import LAG_SECONDS
 from postgres.scopes import Scope, scopes
 from runbooks.facts.mongo import clock_offset
 from runbooks.facts.records import (
@@ -33,11 +34,8 @@ from runbooks.facts.records import (
 SECONDS = 4.0  # a slow machine is no lost server
 MEGABYTE = 1024**2
 
-MEMBER = """
-SELECT pg_is_in_recovery(),
-  CASE WHEN NOT pg_is_in_recovery() THEN NULL
-    WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
-    ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END::float8,
+MEMBER = f"""
+SELECT pg_is_in_recovery(), {LAG_SECONDS},
   CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END,
   clock_timestamp()"""
 ARCHIVER = """

@@ -1,0 +1,47 @@
+"""A standby of an idle cluster is not behind, however much it receives that is no commit."""
+
+import threading
+
+import pytest
+
+from cluster.clock import wait_for
+from postgres import patroni
+from postgres.client import superuser, value
+from postgres.lag import LAG_SECONDS
+from postgres.scopes import primary_scope
+from tests.conftest import Lab
+
+pytestmark = pytest.mark.servers
+OLD_SECONDS = 3.0
+LOOKS = 300
+AGE = "SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8"
+NO_COMMIT = "SELECT pg_logical_emit_message(false, 'test', 'no commit'), pg_sleep(0.001)"
+
+
+def test_what_is_no_commit_makes_nobody_late(shared_lab: Lab) -> None:
+    context = shared_lab.context
+    scope = primary_scope(context)
+    leader, over = patroni.leader_of(scope), threading.Event()
+    [standby] = [node for node in scope.members if node != leader]
+
+    def write() -> None:
+        with superuser(context, leader) as connection:
+            while not over.is_set():
+                connection.execute(NO_COMMIT)
+
+    writer = threading.Thread(target=write)
+    with superuser(context, standby) as connection:
+        wait_for(
+            "an old commit", lambda: value(connection, AGE) > OLD_SECONDS, seconds=60, every=0.2
+        )
+        writer.start()
+        try:
+            seen = [value(connection, f"SELECT {LAG_SECONDS}") for _ in range(LOOKS)]
+            received = value(connection, "SELECT pg_last_wal_receive_lsn() <> '0/0'")
+        finally:
+            over.set()
+            writer.join()
+        idle = value(connection, AGE) > OLD_SECONDS
+    assert received
+    assert idle  # else nothing of it could have been seen
+    assert [each for each in seen if each] == []

@@ -18,7 +18,7 @@ from cluster.clock import wait_for
 from mongo import nodes
 from mongo.backup.engine import ENGINE
 from mongo.client import router_client
-from mongo.credentials import APPLICATION, login
+from mongo.credentials import ADMIN, login
 from tests.conftest import Lab
 
 pytestmark = pytest.mark.servers
@@ -28,7 +28,7 @@ BATCH = 1000
 
 def test_snapshot_and_restore_beside_cp(shared_lab: Lab) -> None:
     context = shared_lab.context
-    with router_client(nodes.routers(context), login(context, APPLICATION), seconds=60) as client:
+    with router_client(nodes.routers(context), login(context, ADMIN), seconds=60) as client:
         for segment in context.topology.mongo.segments:
             rows = client[segment]["backup_bench"]
             rows.drop()

@@ -85,7 +85,8 @@ def phases(summary: RunSummary) -> list[str]:
 
 def test_a_failover_that_holds_its_promises_passes(tmp_path: Path) -> None:
     cluster = FakeCluster(election=0.4)
-    plan = drill(cluster, timings=replace(TIMINGS, baseline=1.0))
+    slow = (stream(cluster, rate=60),)  # a busy machine sends fewer than half of 200 in time
+    plan = drill(cluster, streams=slow, timings=replace(TIMINGS, baseline=1.0))
     rules = RULES.model_copy(update={"before": 0.5, "acks_before": 5})
     lives: list[Callable[[], tuple[Live, ...]]] = []
     events: list[Event] = []

@@ -84,7 +84,7 @@ def phases(summary: RunSummary) -> list[str]:
 
 
 def test_a_failover_that_holds_its_promises_passes(tmp_path: Path) -> None:
-    cluster = FakeCluster(election=0.4)
+    cluster = FakeCluster(election=1.0)
     slow = (stream(cluster, rate=60),)  # a busy machine sends fewer than half of 200 in time
     plan = drill(cluster, streams=slow, timings=replace(TIMINGS, baseline=1.0))
     rules = RULES.model_copy(update={"before": 0.5, "acks_before": 5})
@@ -108,9 +108,9 @@ def test_a_failover_that_holds_its_promises_passes(tmp_path: Path) -> None:
     assert stamps.elected is not None
     assert stamps.first_success is not None
     assert stamps.sustained is not None
-    assert 0 <= stamps.detected < stamps.elected < 30
-    assert 0.35 < stamps.first_success < 30
-    assert 0.35 < stamps.sustained < 30
+    assert 0 <= stamps.detected <= stamps.elected < 30
+    assert 0.5 < stamps.first_success < 30
+    assert 0.5 < stamps.sustained < 30
     (flow,) = summary.streams
     assert flow.compared
     assert flow.compared.lost == flow.compared.phantom == flow.compared.duplicate == 0

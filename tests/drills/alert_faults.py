@@ -9,13 +9,12 @@ from pathlib import Path
 from pymongo.errors import PyMongoError
 
 from cluster.clock import wait_for
-from cluster.errors import OpsError
 from mongo import nodes
 from mongo.backup import settings
 from mongo.backup.manifest import SNAPSHOTS
 from mongo.client import node_client, set_client
 from mongo.credentials import ADMIN, login
-from postgres import archive, backup, names, patroni
+from postgres import archive, backup, patroni
 from postgres.client import superuser, value
 from postgres.faults.archive_outage import folder_number, folder_repository
 from postgres.faults.flipped_byte import FLIP, read_byte, write_byte
@@ -69,24 +68,16 @@ def no_heir(lab: Lab) -> Iterator[Hand]:
 def frozen_under_pause(lab: Lab) -> Iterator[Hand]:
     """Patroni is paused and the leader's stands still: PostgreSQL leads, no proxy knows it."""
     context = lab.context
-    scope, password = primary_scope(context), names.password(context, names.REST_USER)
+    scope = primary_scope(context)
     node = patroni.leader_of(scope)
-    patroni.change_config(node, password, {"pause": True})
-
-    def paused() -> bool:
-        return all(one.paused for one in patroni.states(scope.members).values())
-
-    wait_for("a pause", paused, seconds=30)
     [server] = [one for one in conditions.servers(context, node.name) if one.name == node.name]
-    context.target.freeze((server,), "patroni")
-    try:
-        yield NOTHING
-    finally:
-        context.target.thaw((server,))
-        wait_for("its Patroni", lambda: patroni.state(node), seconds=30)
-        for member in scope.members:
-            with suppress(OpsError):
-                patroni.change_config(member, password, {"pause": None})
+    with conditions.paused(context, scope):
+        context.target.freeze((server,), "patroni")
+        try:
+            yield NOTHING
+        finally:
+            context.target.thaw((server,))
+            wait_for("its Patroni", lambda: patroni.state(node), seconds=30)
 
 
 @contextmanager

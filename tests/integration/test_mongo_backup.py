@@ -182,7 +182,8 @@ def test_a_snapshot_that_came_over_a_stream_is_one(lab: Lab, load: Load) -> None
     context = replace(cast("Context", lab.context), target=cast("Target", target))
     with load:
         [made] = ENGINE.run(context, BackupKind.FULL, lambda _: None)
-    assert sorted(target.fetched) == ["config", "shard-a", "shard-b"]
+    # A checkpoint that had begun before the lock may end within it: then a set is fetched again.
+    assert set(target.fetched) == {"config", "shard-a", "shard-b"}
     assert made.good
     assert made.label == listing(lab)["backups"][-1]["label"]
     assert "everything is whole" in lab.run("backup", "verify", "mongo").stdout

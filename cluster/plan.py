@@ -10,8 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from graphlib import TopologicalSorter
 
+from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry.trace import Status, StatusCode
+
 from cluster.clock import SYSTEM_CLOCK, Clock
 from cluster.errors import OpsError
+
+# Spans go nowhere unless the command line has named a collector.
+TRACER = trace.get_tracer("skillswap-ops")
 
 
 @dataclass(frozen=True)
@@ -132,13 +139,15 @@ def execute(
     ends: list[Finished] = []
     running: dict[Future[Finished], tuple[str, str | None]] = {}
     pool = ThreadPoolExecutor(workers, thread_name_prefix="step")
+    around = otel.get_current()
     try:
         while sorter.is_active():
             for name in sorter.get_ready():
                 needs = by_name[name].needs
                 blocker = next((broken[need] for need in needs if need in broken), None)
                 on_event(Started(by_name[name]))
-                running[pool.submit(_run, by_name[name], blocker, clock)] = name, blocker
+                work = pool.submit(_traced, by_name[name], blocker, clock, around)
+                running[work] = name, blocker
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 (name, blocker), end = running.pop(future), future.result()
@@ -151,6 +160,15 @@ def execute(
         # Ctrl-C does not wait for steps with a deadline of a minute: they can be run again.
         pool.shutdown(wait=False, cancel_futures=True)
     return ends
+
+
+def _traced(step: Step, blocker: str | None, clock: Clock, around: otel.Context) -> Finished:
+    with TRACER.start_as_current_span(step.name, around) as span:
+        end = _run(step, blocker, clock)
+        span.set_attributes({"step.component": step.component, "step.outcome": end.outcome.value})
+        if end.outcome is Outcome.FAILED:
+            span.set_status(Status(StatusCode.ERROR, end.why))
+        return end
 
 
 def _run(step: Step, blocker: str | None, clock: Clock) -> Finished:

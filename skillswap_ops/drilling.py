@@ -20,7 +20,7 @@ from cluster.drill.report import RunSummary
 from cluster.drill.runner import Options, conclude, run_drill
 from cluster.errors import InvalidInputError, OpsError
 from cluster.lock import exclusive
-from skillswap_ops import __version__
+from skillswap_ops import __version__, tracing
 from skillswap_ops.catalogue import all_checks, all_drills
 from skillswap_ops.drill_records import take_in
 from skillswap_ops.drill_series import (
@@ -147,6 +147,7 @@ def _run(context: Context, turn: Turn, wishes: Wishes, onlooker: Onlooker) -> Ru
     hooks = onlooker.begins(turn)
     summary = run_drill(drill, context.layout.drills, options, hooks, all_checks())
     take_in(context)
+    tracing.tell_run(summary)
     return summary
 
 

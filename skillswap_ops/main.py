@@ -95,10 +95,11 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; every foreseeable error is one or two lines and an exit code."""
     from skillswap_ops.auditing import Trail, recorded
+    from skillswap_ops.tracing import traced
 
-    trail = Trail(sys.argv[1:])
+    words = sys.argv[1:]
     try:
-        with recorded(trail):
+        with recorded(Trail(words)), traced(cli, words):
             cli.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()

@@ -12,6 +12,7 @@ from cluster.plan import Finding, Step, done, todo
 from cluster.topology import Shard
 from mongo import nodes
 from mongo.client import (
+    CHANGE_SECONDS,
     QUICK_SECONDS,
     SET_SECONDS,
     Client,
@@ -46,7 +47,7 @@ def segment_step(segment: str) -> str:
     return f"pin {segment}"
 
 
-def _any_router(context: Context, seconds: float = SET_SECONDS) -> AbstractContextManager[Client]:
+def _any_router(context: Context, seconds: float) -> AbstractContextManager[Client]:
     """As the administrator, whom these commands are for on any sharded cluster."""
     return router_client(nodes.routers(context), login(context, ADMIN), seconds=seconds)
 
@@ -69,7 +70,7 @@ def _defaults_step(context: Context) -> Step:
         return todo(f"w: {found}, not {wanted}" if found else "not set")
 
     def act() -> None:
-        with set_client(config, internal(context)) as client:
+        with set_client(config, internal(context), seconds=CHANGE_SECONDS) as client:
             set_default_write_concern(client, wanted)
         tell_routers(context)
 
@@ -127,7 +128,7 @@ def _shard_step(context: Context, shard: SetNodes) -> Step:
         return done(f"registered as {seeds}") if seeds else todo("not registered")
 
     def act() -> None:
-        with _any_router(context) as client:
+        with _any_router(context, CHANGE_SECONDS) as client:
             client.admin.command({"addShard": shard.seeds, "name": shard.name})
 
     return Step(
@@ -197,7 +198,7 @@ def _segment_step(context: Context, segment: str, shards: tuple[Shard, ...]) -> 
             return replace(nowhere, found=segment_places(client).get(segment))
 
     def act() -> None:
-        with _any_router(context) as client:
+        with _any_router(context, CHANGE_SECONDS) as client:
             try:
                 client.admin.command({"enableSharding": segment, "primaryShard": first})
             except OperationFailure as error:

@@ -15,7 +15,14 @@ from typing import Any
 
 from cluster.context import Context
 from cluster.plan import Finding, Step, done, todo
-from mongo.client import MECHANISM, QUICK_SECONDS, Client, set_client, unless_silent
+from mongo.client import (
+    CHANGE_SECONDS,
+    MECHANISM,
+    QUICK_SECONDS,
+    Client,
+    set_client,
+    unless_silent,
+)
 from mongo.credentials import ADMIN, APPLICATION, ARCHIVER, MONITOR, Login, internal, login
 from mongo.nodes import SetNodes
 
@@ -102,7 +109,7 @@ def step(context: Context, replica_set: SetNodes) -> Step:
         return todo("; ".join(faults.values())) if faults else done(f"{names} as they should be")
 
     def act() -> None:
-        with set_client(replica_set, internal(context)) as client:
+        with set_client(replica_set, internal(context), seconds=CHANGE_SECONDS) as client:
             known = _stored_roles(client)
             for name in wrong_roles(roles, known):
                 _put_role(client, name, roles[name], exists=name in known)

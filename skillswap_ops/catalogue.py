@@ -6,6 +6,7 @@ from cluster.drill.checkers.rounds import ROUNDS, every_round
 from cluster.drill.contracts import DrillSpec
 from cluster.drill.judge import Check
 from skillswap_ops import machine_drills, restore_drills, service_drills
+from skillswap_ops.rolling_drill import ROLLING_RESTART
 from skillswap_ops.soak import SOAK
 
 
@@ -17,6 +18,7 @@ def all_drills() -> tuple[DrillSpec, ...]:
         *service_drills.DRILLS,
         *restore_drills.DRILLS,
         *machine_drills.DRILLS,
+        ROLLING_RESTART,
         SOAK,
     )
 

@@ -97,11 +97,16 @@ def pool(context: Context) -> Iterator[DrillSpec]:
 
 def chaos_soak(context: Context) -> Drill:
     """All engines' load, watched and held to the SLA, while their faults come and go."""
+    return under_load(context, SOAK, Rounds(tuple(_rounds(context)), SECONDS, HOLD))
+
+
+def under_load(context: Context, spec: DrillSpec, rounds: Rounds) -> Drill:
+    """These rounds under the load of both engines, whose outages are held to the SLA's RTO."""
     engines = PRIMARY_KILL.build(context), NODE_KILL.build(context)
     first, streams = engines[0], tuple(_streams(context, engines))
     return Drill(
-        name=SOAK.name,
-        hypothesis=SOAK.hypothesis,
+        name=spec.name,
+        hypothesis=spec.hypothesis,
         group=first.group,
         streams=streams,
         observers=tuple(observer for drill in engines for observer in drill.observers),
@@ -118,7 +123,7 @@ def chaos_soak(context: Context) -> Drill:
         checks=tuple(dict.fromkeys((ROUNDS, COPIES, *first.checks, *engines[1].checks))),
         logs={name: path for drill in engines for name, path in drill.logs.items()},
         configuration=lambda: _merged(drill.configuration for drill in engines),
-        rounds=Rounds(tuple(_rounds(context)), SECONDS, HOLD),
+        rounds=rounds,
     )
 
 

@@ -31,7 +31,7 @@ from postgres.faults.switchover import SETTLE_SWITCHOVER
 from postgres.faults.who import leader
 from postgres.scopes import primary_scope
 from skillswap_ops.engines import data_servers
-from skillswap_ops.upkeep import COMPONENTS
+from skillswap_ops.upkeep import COMPONENTS, groups
 
 WORD = "work-"  # how the names of these rounds begin
 PATIENCE_SECONDS = 60.0  # so long a safeguard may refuse on a cluster that is whole
@@ -71,6 +71,13 @@ def rounds(context: Context) -> Iterator[Round]:
         yield Round(WORD + name, (Stage(partial(choose, context)),), lasts=False)
 
 
+def restart_of_everything(context: Context) -> Round:
+    """What `restart --rolling` does; refused where a group could not stand it."""
+    return Round(
+        f"{WORD}restart", (Stage(partial(_restart_all, groups(context), context)),), lasts=False
+    )
+
+
 def _choices(context: Context) -> Iterator[tuple[str, Choose]]:
     if _sets(context):
         yield "stepdown", _stepdown
@@ -80,8 +87,8 @@ def _choices(context: Context) -> Iterator[tuple[str, Choose]]:
         yield "switchover", _switchover
         yield "reinit", _reinit
     for component in COMPONENTS:
-        if groups := _groups(context, component):
-            yield f"restart-{component}", partial(_restart, groups)
+        if found := _groups(context, component):
+            yield f"restart-{component}", partial(_restart, found)
 
 
 def _sets(context: Context) -> tuple[SetNodes, ...]:
@@ -158,16 +165,23 @@ def _reinit(context: Context, seen: Seen, chance: Random) -> Fault:
     return Work(context, f"pg reinit {name}", _started(context, [name]), do)
 
 
-def _restart(groups: Sequence[Group], context: Context, _seen: Seen, chance: Random) -> Fault:
-    group = chance.choice(groups)
+def _restart(among: Sequence[Group], context: Context, _seen: Seen, chance: Random) -> Fault:
+    group = chance.choice(among)
+    return _rolled((group,), context, f"rolling restart of {group.name}")
 
+
+def _restart_all(all_groups: Sequence[Group], context: Context, _seen: Seen, _: Random) -> Fault:
+    return _rolled(all_groups, context, "rolling restart of everything")
+
+
+def _rolled(chosen: Sequence[Group], context: Context, name: str) -> Fault:
     def do() -> str:
-        refuse([group])
-        turns = roll(group, context.clock, lambda _: None)
+        refuse(chosen)
+        turns = [turn for group in chosen for turn in roll(group, context.clock, lambda _: None)]
         return "; ".join(str(turn.move) for turn in turns)
 
-    undo = _started(context, group.members)
-    return Work(context, f"rolling restart of {group.name}", undo, do)
+    members = [member for group in chosen for member in group.members]
+    return Work(context, name, _started(context, members), do)
 
 
 def _started(context: Context, names: Iterable[str]) -> UndoRecord:

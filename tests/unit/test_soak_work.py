@@ -14,7 +14,8 @@ from cluster.inventory import inventory
 from skillswap_ops import soak_work
 from skillswap_ops.healing import all_healers
 from skillswap_ops.options import Selection
-from skillswap_ops.soak_work import PATIENCE_SECONDS, Work, rounds
+from skillswap_ops.soak_work import PATIENCE_SECONDS, Work, restart_of_everything, rounds
+from skillswap_ops.upkeep import groups
 from skillswap_ops.wiring import LocalContext, local_context
 
 SEEN = {
@@ -46,6 +47,16 @@ def test_every_kind_of_work_is_there_and_leaves_leaders_alone(context: LocalCont
             assert not each.lasts
             if each.name in {"work-resync", "work-reinit"}:
                 assert not {"shard-a-1", "shard-b-1", "pg1"} & set(fault.name.split())
+
+
+def test_a_restart_of_everything_is_that_of_the_command(context: LocalContext) -> None:
+    work = restart_of_everything(context)
+    [stage] = work.stages
+    fault = stage.choose(SEEN, Random(0))
+    members = {member for group in groups(context) for member in group.members}
+    assert {*fault.undo.targets} >= members
+    assert fault.undo.kind in all_healers(context)
+    assert not work.lasts
 
 
 def test_the_same_seed_chooses_the_same(context: LocalContext) -> None:

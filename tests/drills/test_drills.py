@@ -15,6 +15,7 @@ from cluster.drill.evidence import runs
 from cluster.drill.journal import Journal
 from cluster.lock import exclusive
 from skillswap_ops.engines import all_servers
+from skillswap_ops.upkeep import groups
 from tests.conftest import Lab
 from tests.drills.judged import Run, drilled, must_pass
 
@@ -103,6 +104,21 @@ def test_a_soak_has_faults_and_work_and_one_verdict(shared_lab: Lab) -> None:
     assert "copies" in {finding["check"] for finding in run["findings"]}
     assert {stream["group"] for stream in run["streams"]} == {"shard-a", "shard-b", "payments"}
     assert Journal(drills(shared_lab)).open_entries() == ()
+
+
+@pytest.mark.exhaustive
+def test_everything_is_restarted_under_load_and_nothing_is_lost(shared_lab: Lab) -> None:
+    words = ("drill", "run", "rolling-restart", "--yes", "--output", "json")
+    [run] = json.loads(shared_lab.run(*words, code=None, seconds=1200).stdout)
+    must_pass(run)
+    assert all(stream["compared"]["lost"] == 0 for stream in run["streams"])
+    [[_, proof]] = run["faults"]
+    members = {member for group in groups(shared_lab.context) for member in group.members}
+    assert not [member for member in members if f"restart {member}" not in proof]
+    assert proof.count("hand over from") == 4  # config, two shards, the payments' scope
+    for stream in run["streams"]:
+        ended = [down["until"] - down["since"] for down in stream["outages"]]
+        print(f"{stream['name']}: the worst gap was {max(ended, default=0.0):.1f} s")
 
 
 def test_an_unmet_precondition_breaks_nothing(shared_lab: Lab) -> None:

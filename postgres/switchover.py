@@ -16,6 +16,8 @@ from postgres.scopes import Scope, primary_scope
 
 SETTLE_SECONDS = 60.0
 WHOLE_SECONDS = 180.0
+# https://patroni.readthedocs.io/en/latest/rest_api.html (GET /cluster)
+RECORDED = {"sync_standby", "quorum_standby"}
 HINT = "`skillswap-ops status` shows what is not well; `provision` starts what is down"
 
 
@@ -33,11 +35,29 @@ class SwitchedOver:
 def ask(context: Context, leader: Node) -> tuple[float, str]:
     """Ask Patroni to hand the lead on; when it was asked (monotonic seconds), and its words.
 
-    Raises OpsError where it refuses or fails.
+    Raises OpsError where it refuses or fails, UnreachableError where it knows nobody to choose.
     """
     password = names.password(context, names.REST_USER)
+    _await_record(context, leader)
     at = context.clock.monotonic()
     return at, patroni.switchover(leader, password).strip()
+
+
+def _await_record(context: Context, leader: Node) -> None:
+    """Until Patroni has on record whom it may choose.
+
+    It has PostgreSQL wait for a standby some seconds before it writes that down in etcd, and
+    chooses among those that it has written down alone.
+    """
+
+    def there() -> bool:
+        known = any(one.role in RECORDED for one in patroni.cluster(leader).members)
+        if not known and patroni.config(leader).get("synchronous_mode"):
+            raise UnreachableError(f"{leader.name}'s Patroni has no synchronous standby on record")
+        return True
+
+    clock = context.clock
+    wait_for("whom Patroni may choose", there, seconds=SETTLE_SECONDS, every=0.5, clock=clock)
 
 
 def cannot_switch_over(

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from cluster.inventory import Node
 from postgres import patroni
-from postgres.patroni import MemberState, Replication
+from postgres.patroni import ClusterView, Member, MemberState, Replication
 from postgres.reinit import cannot_reinit, unprotects
 from postgres.scopes import Scope, dr_scope, primary_scope
-from postgres.switchover import cannot_switch_over, lacking
+from postgres.switchover import ask, cannot_switch_over, lacking
 from tests.unit.postgres_samples import answer, context
+from tests.unit.test_rolling import FakeClock
 
 LIVE = {"synchronous_mode": True, "synchronous_mode_strict": False}
 ASYNCHRONOUS = {"synchronous_mode": False}
@@ -102,3 +104,28 @@ def test_whether_it_unprotects() -> None:
 def test_the_postmaster_is_told_by_its_start() -> None:
     assert PRIMARY.started.startswith("20")
     assert patroni.parse_state({}).started == ""
+
+
+@pytest.mark.parametrize("synchronous", [True, False])
+def test_patroni_is_asked_once_it_knows_whom_to_choose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, synchronous: bool
+) -> None:
+    """PostgreSQL waits for a standby before Patroni has it on record."""
+    here, asked = context(tmp_path), list[str]()
+    views = [("leader", "replica"), ("leader", "replica"), ("leader", "sync_standby")]
+
+    def view(_node: Node) -> ClusterView:
+        asked.append("view")
+        roles = views[len(asked) - 1]
+        return ClusterView(tuple(Member(role, role, "running") for role in roles))
+
+    def asks(_leader: Node, _password: str) -> str:
+        asked.append("switchover")
+        return "switched over"
+
+    monkeypatch.setattr(patroni, "cluster", view)
+    monkeypatch.setattr(patroni, "config", lambda _: {"synchronous_mode": synchronous})
+    monkeypatch.setattr(patroni, "switchover", asks)
+    clock = FakeClock()
+    ask(replace(here, clock=clock), here.inventory.named("pg1"))
+    assert asked == [*(["view"] * (3 if synchronous else 1)), "switchover"]

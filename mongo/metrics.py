@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from cluster.context import Context
 from cluster.errors import UnreachableError
@@ -62,8 +62,7 @@ class _NodeReader:
 
     def _ask(self, client: Client) -> Sequence[Reading]:
         if self.node.kind is Kind.ROUTER:
-            shards = client.admin.command("listShards")["shards"]
-            return of_router(self.node, router_kind(self._context).value, len(shards))
+            return of_router(self.node, router_kind(self._context).value, _shards(client))
         if self.node.kind is Kind.ARBITER:
             client.admin.command("hello")
             return of_arbiter(self.node)
@@ -94,6 +93,19 @@ class _ArchiverReader:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _shards(client: Client) -> int:
+    """How many a router knows; none where it answers, and what it says is no.
+
+    One that was started with a foreign key does so: it cannot even look up who asks.
+    """
+    try:
+        return len(client.admin.command("listShards")["shards"])
+    except OperationFailure as error:
+        if error.timeout:
+            raise
+        return 0
 
 
 def of_router(node: Node, router: str, shards: int) -> tuple[Reading, ...]:

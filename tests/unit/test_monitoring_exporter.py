@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from bson import Timestamp
 from prometheus_client import CollectorRegistry, generate_latest
+from pymongo.errors import NetworkTimeout, OperationFailure, PyMongoError
 
 from cluster.drill.pressure import Reading as Pressure
 from cluster.drill.verdict import Conclusion
@@ -509,3 +510,53 @@ def test_the_monitoring_servers(tmp_path: Path, name: str) -> None:
     assert not local.is_up(context)
     context.layout.node(local.prometheus_node(context)).mkdir(parents=True)
     assert local.is_up(context)
+
+
+Answer = Mapping[str, object] | PyMongoError
+
+
+@dataclass
+class FakeRouter:
+    """A router's client: what its `admin` database answers, or raises."""
+
+    answer: Answer
+
+    @property
+    def admin(self) -> "FakeRouter":
+        return self
+
+    def command(self, _name: str) -> Mapping[str, object]:
+        if isinstance(self.answer, PyMongoError):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "shards"),
+    [
+        ({"shards": [{}, {}]}, 2),
+        (OperationFailure("cannot look up monitor@admin: Authentication failed.", 133), 0),
+    ],
+)
+def test_a_router_that_answers_no_knows_no_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer, shards: int
+) -> None:
+    here = postgres_samples.context(tmp_path)
+    router = here.inventory.of(Kind.ROUTER)[0]
+    monkeypatch.setattr("mongo.metrics.knock", lambda *_: None)
+    monkeypatch.setattr("mongo.metrics.open_client", lambda *_, **__: FakeRouter(answer))
+    [reader] = [one for one in mongo.readers(here) if one.node == router]
+    assert values(reader.read(), "mongo_router_shards") == {(router.name,): shards}
+
+
+def test_a_router_that_says_nothing_in_time_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = postgres_samples.context(tmp_path)
+    router = here.inventory.of(Kind.ROUTER)[0]
+    silent = FakeRouter(NetworkTimeout("timed out"))
+    monkeypatch.setattr("mongo.metrics.knock", lambda *_: None)
+    monkeypatch.setattr("mongo.metrics.open_client", lambda *_, **__: silent)
+    [reader] = [one for one in mongo.readers(here) if one.node == router]
+    with pytest.raises(UnreachableError):
+        reader.read()

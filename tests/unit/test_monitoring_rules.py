@@ -282,11 +282,13 @@ def test_backups_of_which_nothing_is_known(tmp_path: Path, engine: str) -> None:
 
 
 @needs_promtool
-@pytest.mark.parametrize(("values", "fires"), [("1800x300", 1), ("100+5x300", 0)])
+@pytest.mark.parametrize(
+    ("values", "fires"), [("1800x300", 1), ("1800x180 stale 1800x150", 1), ("100+5x300", 0)]
+)
 def test_a_short_oplog_is_a_concern_where_it_does_not_grow(
     tmp_path: Path, values: str, fires: int
 ) -> None:
-    """That of a young cluster is short too, and grows as time passes."""
+    """That of a young cluster is short too, and grows as time passes. A missed look is none."""
     series = 'skillswap_mongo_oplog_window_seconds{node="shard-a-2",set="shard-a"}'
     kind = {"alertname": OPLOG}
     test = {

@@ -77,8 +77,7 @@ LASTING = (
     Fault(("BackupTooOld",), faults.lost_snapshots, shows=RECORDS_SECONDS),
     Fault(("MongoRouterUnwell",), conditions.strange_key),
     Fault(("PostgresSlotRetainsWal",), faults.held_slot),
-    # The rule compares with ten minutes ago.
-    Fault(("MongoOplogWindowShort",), faults.short_oplog, shows=600),
+    Fault(("MongoOplogWindowShort",), faults.short_oplog, shows=300),  # until it is full
 )
 WAVES = {
     "members": MEMBERS,

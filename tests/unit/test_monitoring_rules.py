@@ -283,7 +283,13 @@ def test_backups_of_which_nothing_is_known(tmp_path: Path, engine: str) -> None:
 
 @needs_promtool
 @pytest.mark.parametrize(
-    ("values", "fires"), [("1800x300", 1), ("1800x180 stale 1800x150", 1), ("100+5x300", 0)]
+    ("values", "fires"),
+    [
+        ("1800x300", 1),
+        ("1800x180 stale 1800x150", 1),
+        ("100+5x169 100+5x169", 1),  # a full one, which loses fourteen minutes at once
+        ("100+5x300", 0),
+    ],
 )
 def test_a_short_oplog_is_a_concern_where_it_does_not_grow(
     tmp_path: Path, values: str, fires: int

@@ -15,7 +15,7 @@ from mongo.backup.archive import judged
 from mongo.backup.archiver.config import SetState, State
 from mongo.backup.archiver.follower import Follower
 from mongo.backup.archiver.tail import Entry, Read, Tail, missing
-from mongo.backup.manifest import Branch, History
+from mongo.backup.manifest import Branch, History, Manifest, Part
 from mongo.backup.sealing import Encrypted
 from mongo.backup.slices import Position, decode, hash_of, listed, reach
 from mongo.backup.stamps import Stamp
@@ -181,6 +181,46 @@ def test_after_a_gap_and_a_kill_it_goes_on_behind_the_gap(lab: Lab) -> None:
     lab.step(5)
     assert lab.kept() == [10]
     assert listed(lab.storage, 1, "a").slices[0].prev == Stamp(9, 1)
+
+
+def snapshot(lab: Lab, seconds: int) -> None:
+    """One whose copy of the set ends there."""
+    part = Part(
+        set_id="set", node="a-2", last=Stamp(seconds, 1), key="", sha256="", bytes=0, stored=0
+    )
+    label = f"20261126T{seconds:06d}000Z"
+    made = Manifest(
+        label=label, history=1, cluster="", server="", key="", started=BEGAN, stopped=BEGAN,
+        sets={"a": part},
+    )  # fmt: skip
+    manifest.store(lab.storage, manifest.manifest_key(label), made)
+
+
+def test_a_gap_is_said_until_a_snapshot_came_after_it(lab: Lab) -> None:
+    """Also by an archiver that was started since: restores end before it all the same."""
+
+    def gap() -> str:
+        assert lab.follower.state is not None
+        return lab.follower.state.gap
+
+    lab.step()
+    snapshot(lab, 2)
+    lab.tail.entries[:] = [entry(9)]
+    lab.step()
+    assert "the oplog begins at" in gap()
+    lab.step(40)
+    assert gap()
+    lab.anew()
+    lab.step()
+    assert gap() == "from 00:00:02 on: it was found before"
+    snapshot(lab, 9)
+    lab.step(10)
+    assert gap()  # it is not looked for all the time
+    lab.step(21)
+    assert gap() == ""
+    lab.anew()
+    lab.step()
+    assert gap() == ""
 
 
 def test_a_new_history_begins_where_it_left_the_other(lab: Lab) -> None:

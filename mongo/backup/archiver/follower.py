@@ -16,6 +16,7 @@ from mongo.backup.storage import Storage
 
 SLICE_BYTES = 16 << 20  # of entries: what is waiting in memory, at most
 READ_BYTES = 8 << 20
+LOOK = timedelta(seconds=30)  # so often it is looked whether a snapshot came after a gap
 Clock = Callable[[], datetime]
 
 
@@ -36,6 +37,8 @@ class Follower:
         self._since: datetime | None = None  # all that was written before is kept or waiting
         self._covered: datetime | None = None
         self._gap = ""
+        self._gap_until: Stamp | None = None
+        self._looked: datetime | None = None
 
     @property
     def state(self) -> SetState | None:
@@ -55,6 +58,7 @@ class Follower:
             self._resume()
         assert self._kept is not None  # noqa: S101 - that is what `_resume` does
         at = self._now()
+        self._look_past_gap(at)
         place = self._waiting[-1].position if self._waiting else self._kept
         read = self._tail.after(place, READ_BYTES)
         if read.gap:
@@ -110,6 +114,8 @@ class Follower:
         else:
             self._kept = self._tail.newest()
         self._covered = self._kept.last.instant
+        if found.gaps:
+            self._say_gap(found.gaps[-1].after, found.gaps[-1].until, "it was found before")
 
     def _lost(self, why: str) -> None:
         """Say in the archive that something is missing, and go on from now."""
@@ -117,8 +123,28 @@ class Follower:
         assert self._kept is not None  # noqa: S101 - nothing is lost before it is known
         following = self._tail.newest()
         self._record(self._kept.last, following.last, why)
-        self._gap = f"from {self._kept.last.instant:%H:%M:%S} on: {why}"
+        self._say_gap(self._kept.last, following.last, why)
         self._kept = following
+
+    def _say_gap(self, after: Stamp, until: Stamp, why: str) -> None:
+        self._gap, self._gap_until = f"from {after.instant:%H:%M:%S} on: {why}", until
+
+    def _look_past_gap(self, at: datetime) -> None:
+        """Once a snapshot came after it, a gap is the past's: restores begin with the snapshot."""
+        if self._gap_until is None or (self._looked and at - self._looked < LOOK):
+            return
+        self._looked = at
+        if self._reached_by_snapshot(self._gap_until):
+            self._gap, self._gap_until, self._looked = "", None, None
+
+    def _reached_by_snapshot(self, until: Stamp) -> bool:
+        labels = manifest.labels(self._storage)
+        if not labels:
+            return False
+        key = manifest.manifest_key(labels[-1])
+        newest = manifest.fetch(self._storage, key, manifest.Manifest)
+        part = newest.sets.get(self._name)
+        return newest.history == self._history and part is not None and part.last >= until
 
     def _record(self, after: Stamp, until: Stamp, why: str) -> None:
         key = f"{folder(self._history, self._name)}{GAP}{after.text}-{until.text}.json"

@@ -184,7 +184,7 @@ def _step(
         if enough(move):
             return True
         if isinstance(move, Action):
-            _make(context, replica_set, target, move)
+            make(context, replica_set, move)
         raise UnreachableError(move.why)
 
     def act() -> None:
@@ -200,8 +200,12 @@ def _step(
     return Step(name, replica_set.component, what, check, act)
 
 
-def _make(context: Context, replica_set: SetNodes, target: Wanted, action: Action) -> None:
-    """Ask one server for one move; an answer that only says "not now" is none."""
+def make(context: Context, replica_set: SetNodes, action: Action) -> None:
+    """Ask one server for one move; an answer that only says "not now" is none.
+
+    Raises OpsError where the server refuses it, UnreachableError where it does not answer.
+    """
+    target = wanted(context, replica_set)
     node = next(node for node in replica_set.nodes if host(node) == action.host)
     with node_client(node, internal(context), seconds=INITIATE_SECONDS) as client:
         try:

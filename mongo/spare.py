@@ -45,15 +45,50 @@ def cannot_be_without(answers: Sequence[Answer], host: str, names: Names) -> str
         )
     bearing = sum(bool(member.votes) and not member.arbiter for member in config.members)
     needed = min(total // 2 + 1, bearing)
-    level = [
-        answer
-        for answer in others
-        if answer.state is not State.ARBITER and votes.get(answer.host) and not _late(answer, leads)
-    ]
-    if len(level) < needed:
+    level = _level(others, votes, leads)
+    if level < needed:
         return (
             f"{config.name} cannot be without {name}: a majority write needs {needed} members with "
-            f"data, and {len(level)} would be level ({_unwell(answers, host, names, leads)})"
+            f"data, and {level} would be level ({_unwell(answers, host, names, leads)})"
+        )
+    return ""
+
+
+def cannot_leave(answers: Sequence[Answer], host: str, names: Names) -> str:
+    """Why the set cannot be reconfigured without this member; "" if it can, or has been.
+
+    One that leads must find an heir first. A reconfiguration needs a majority of the votes that
+    there are, the member's own included. Then those that stay count alone: a majority of their
+    votes must serve, and as many of them as a majority write will need must be level with the
+    primary.
+    """
+    config, leads = newest_config(answers), primary(answers)
+    name = names.get(host, host)
+    if config is None or leads is None:
+        return f"{config.name if config else 'the set'} has no primary: {_silence(answers)}"
+    if host not in config.hosts:
+        return ""
+    if leads.host == host and (reason := cannot_hand_over(answers, names)):
+        return reason
+    votes = {member.host: member.votes for member in config.members}
+    heard = sum(votes.get(answer.host, 0) for answer in answers if _serves(answer))
+    if heard * 2 <= sum(votes.values()):
+        return (
+            f"{config.name} cannot be reconfigured: only {heard} of {sum(votes.values())} votes "
+            f"answer ({_unwell(answers, '', names)})"
+        )
+    staying = [member for member in config.members if member.host != host]
+    others = [answer for answer in answers if answer.host != host and _serves(answer)]
+    votes.pop(host, None)
+    total, left = sum(votes.values()), sum(votes.get(answer.host, 0) for answer in others)
+    bearing = sum(bool(member.votes) and not member.arbiter for member in staying)
+    needed = min(total // 2 + 1, bearing)
+    level = _level(others, votes, leads)
+    if left * 2 <= total or level < needed:
+        return (
+            f"{config.name} cannot go on without {name}: of its {total} votes {left} would serve, "
+            f"and of the {needed} members that a majority write needs {level} would be level "
+            f"({_unwell(answers, host, names, leads)})"
         )
     return ""
 
@@ -91,6 +126,16 @@ def cannot_hand_over(answers: Sequence[Answer], names: Names) -> str:
 
 def _serves(answer: Answer) -> bool:
     return not answer.silent and answer.state in SERVING
+
+
+def _level(others: Sequence[Answer], votes: Mapping[str, int], leads: Answer) -> int:
+    """How many of these vote, hold data and are level with the primary."""
+    return sum(
+        answer.state is not State.ARBITER
+        and bool(votes.get(answer.host))
+        and not _late(answer, leads)
+        for answer in others
+    )
 
 
 def _late(answer: Answer, leads: Answer) -> int:

@@ -4,15 +4,18 @@ Their own configuration files say what they are. What was written down elsewhere
 away, and a member that nobody knows of would go on running.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
+from cluster.clock import Clock, wait_for
 from cluster.context import Context
+from cluster.errors import RefusedError, UnreachableError
 from cluster.inventory import Inventory, Node
 from cluster.layout import Layout
 
 C = TypeVar("C", bound=Context)
+PATIENT_SECONDS = 15.0  # an election, or Patroni's next round
 GONE = ".gone"  # behind the name of a node's folder that is being removed; no node's name has a dot
 
 
@@ -32,3 +35,24 @@ def joined(context: C, nodes: Iterable[Node]) -> C:
     """The context with these nodes beside the topology's: the cluster as it runs."""
     inventory = replace(context.inventory, nodes=(*context.inventory.nodes, *nodes))
     return replace(context, inventory=inventory)
+
+
+def patiently(allowed: Callable[[], bool], clock: Clock, hint: str) -> None:
+    """Wait a while until it is allowed that a node leaves.
+
+    Raises RefusedError with the reason that `allowed` raised last, as an UnreachableError.
+    """
+    reason = ""
+
+    def probe() -> bool:
+        nonlocal reason
+        try:
+            return allowed()
+        except UnreachableError as error:
+            reason = error.message
+            raise
+
+    try:
+        wait_for("leave", probe, seconds=PATIENT_SECONDS, every=0.5, clock=clock)
+    except UnreachableError as error:
+        raise RefusedError(reason, hint) from error

@@ -5,7 +5,8 @@
 
 from cluster.clock import wait_for
 from cluster.context import Context
-from cluster.errors import RefusedError, UnreachableError
+from cluster.errors import UnreachableError
+from cluster.former import patiently
 from cluster.inventory import Node
 from mongo import members, nodes, spare, upkeep
 from mongo.nodes import SetNodes, host
@@ -16,22 +17,27 @@ from mongo.upkeep import STATUS_HINT, SteppedDown
 OUT_SECONDS = 120.0
 
 
-def why_not(context: Context, replica_set: SetNodes, node: Node) -> str:
-    """Why a member cannot leave now; "" if it can, or has left."""
-    answers = members.observe(context, replica_set)
-    return spare.cannot_leave(answers, host(node), nodes.names(context))
+def await_allowed(context: Context, replica_set: SetNodes, node: Node) -> None:
+    """Until a member may leave, for as long as others may need to settle after a run that was
+    killed. Raises RefusedError that says why it may not.
+    """
+
+    def allowed() -> bool:
+        answers = members.observe(context, replica_set)
+        if reason := spare.cannot_leave(answers, host(node), nodes.names(context)):
+            raise UnreachableError(reason)
+        return True
+
+    patiently(allowed, context.clock, STATUS_HINT)
 
 
 def take_out(context: Context, replica_set: SetNodes, node: Node) -> SteppedDown | None:
     """Reconfigure the set without a member; how it gave up its lead, where it led.
 
     Killed anywhere, the same again goes on. When it returns a majority of those that stay holds the
-    new configuration, so that the member's data is nobody's any more. Raises RefusedError, before
-    anything is done, where those that stay could not go on, UnreachableError where it is not done
-    in time.
+    new configuration, so that the member's data is nobody's any more. Raises UnreachableError where
+    it is not done in time.
     """
-    if reason := why_not(context, replica_set, node):
-        raise RefusedError(reason, STATUS_HINT)
     names, handed = nodes.names(context), None
 
     def out() -> bool:

@@ -114,8 +114,8 @@ def _refusal(wanted: Wanted, config: SetConfig, configured: Sequence[Answer]) ->
     if strangers:
         return Refuse(
             f"{wanted.name}: has members that the topology does not name: {', '.join(strangers)}",
-            "add them to the topology file, or take them out with `skillswap-ops mongo member remove` "
-            "(rs.remove() on the primary, where their folder is gone)",
+            "add them to the topology file, or take them out: `skillswap-ops mongo member remove`; "
+            "rs.remove() on the primary where their folders are gone",
         )
     return None
 

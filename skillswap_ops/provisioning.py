@@ -1,28 +1,28 @@
 """Provision, plan, stop and destroy on the local target."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.errors import OpsError, RefusedError, UnreachableError
+from cluster.errors import OpsError, UnreachableError
 from cluster.files import write_atomic
-from cluster.inventory import Inventory, Kind, Node, inventory, moved
+from cluster.inventory import Kind
 from cluster.local import preflight, processes
 from cluster.local.steps import retire_steps, start_steps, stop_strays, supervisor_step
 from cluster.local.volumes import check_volumes
 from cluster.lock import exclusive
 from cluster.plan import Event, Finished, Outcome, Step, execute, preview
 from cluster.server import Server
-from cluster.topology_file import dump_topology, load_topology
+from cluster.topology_file import dump_topology
 from manifests.services import releases
 from manifests.services.executor import Book
 from mongo import leaving
 from mongo.backup.inplace import refuse_half_restored
 from mongo.servers import servers
-from postgres import regions, restore_state
 from skillswap_ops import service_steps
+from skillswap_ops.changes import check_change
 from skillswap_ops.console import note
 from skillswap_ops.engines import all_servers, data_servers, engine_steps
 from skillswap_ops.wiring import LocalContext
@@ -84,63 +84,12 @@ def provision(context: LocalContext, on_event: Callable[[Event], None]) -> list[
     check_machine(context, servers)
     make_home(context)
     with exclusive(context.layout.lock, "provision"):
+        context.target.sweep()
         write_atomic(context.layout.topology, dump_topology(context.topology), mode=0o644)
         book = _book(context)
         ends = execute(all_steps(context, book), on_event)
         service_steps.close(context, book, ends, note)
         return ends
-
-
-def check_change(context: LocalContext) -> None:
-    """Raises RefusedError where the topology would move or drop a node that has data, or add one
-    to an etcd, or where a restore or a change of the leading region is half done.
-
-    Addresses are in replica set configurations and in data folders: they do not follow by
-    themselves, and a member that is dropped from the file would go on running unseen.
-    """
-    layout = context.layout
-    regions.refuse_half_done(layout)
-    restore_state.refuse_half_done(layout)
-    if not layout.topology.exists():
-        return
-    old_topology = load_topology(layout.topology)
-    before = inventory(old_topology)
-    wanted = {node.name for node in context.inventory.nodes}
-    with_data = [node for node in before.nodes if layout.data(node).exists()]
-    dropped = [node.name for node in with_data if node.name not in wanted]
-    moves = [
-        f"{old.name} would move from {old.address} to {new.address}"
-        for old, new in moved(Inventory(tuple(with_data)), context.inventory)
-    ]
-    if dropped:
-        moves.append(f"not in the topology any more: {', '.join(dropped)}")
-    volumes = (old_topology.postgres.wal_volume, context.topology.postgres.wal_volume)
-    if volumes[0] != volumes[1] and any(node.kind is Kind.POSTGRES for node in with_data):
-        moves.append(f"postgres.wal_volume would change from {volumes[0]} to {volumes[1]} MiB")
-    if old_topology.tls.enabled != context.topology.tls.enabled and with_data:
-        moves.append(f"tls.enabled would change to {str(context.topology.tls.enabled).lower()}")
-    moves += _second_etcds(before, with_data, context.inventory)
-    if moves:
-        raise RefusedError(
-            "\n".join(moves),
-            "put new shards and members at the end, and keep those that have data, "
-            "`local.network`, `tls.enabled`, `postgres.wal_volume` and the size of each etcd; to "
-            "begin anew, `destroy` first",
-        )
-
-
-def _second_etcds(before: Inventory, with_data: Sequence[Node], wanted: Inventory) -> Iterator[str]:
-    """The etcds that exist and would get members.
-
-    A member that starts with a list that the others have not been told of founds a cluster of its
-    own: two of three make a quorum there, and Patroni would find no leader in it. (etcd: Runtime
-    reconfiguration: `member add` comes first.)
-    """
-    for group in dict.fromkeys(node.group for node in with_data if node.kind is Kind.ETCD):
-        there = [node.name for node in before.of(Kind.ETCD, group=group)]
-        names = [node.name for node in wanted.of(Kind.ETCD, group=group)]
-        if new := ", ".join(name for name in names if name not in there):
-            yield f"{new} would found a second etcd beside {', '.join(there)}"
 
 
 def check_machine(context: LocalContext, servers: Sequence[Server]) -> None:

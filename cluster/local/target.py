@@ -17,6 +17,7 @@ from stat import S_IMODE, S_IRWXU
 from cluster.clock import SYSTEM_CLOCK, Clock
 from cluster.errors import OpsError, UnreachableError
 from cluster.files import write_atomic
+from cluster.former import GONE
 from cluster.inventory import Node
 from cluster.layout import Layout
 from cluster.local import partition, processes, volumes
@@ -124,19 +125,35 @@ class LocalTarget(Killing, Throttling, Partitioning, Filling):
         """Stop it cleanly."""
         self.supervisor.stop(server.name, server.stop_seconds)
 
-    def forget(self, server: Server) -> None:
-        """Stop it, and remove its program and its node's folder; its log stays. Idempotent."""
+    def forget(self, *servers: Server) -> None:
+        """Stop them, and remove their programs and then their nodes' folders; their logs stay.
+
+        A folder goes whole: it has another name before anything in it is removed, so that nobody
+        takes what a killed run has left of it for a node. Idempotent.
+        """
         supervised = self.supervisor.alive()
-        if supervised:
-            self.stop(server)
-        program = self._program_file(server)
-        for path in (program, self._stamp(server, "started"), self._stamp(server, "loaded")):
-            path.unlink(missing_ok=True)
-        if supervised:
-            with self._update_lock:
-                self.supervisor.remove(server.name)
-        with suppress(FileNotFoundError):
-            shutil.rmtree(self.layout.node(server.node))
+        for server in servers:
+            if supervised:
+                self.stop(server)
+            program = self._program_file(server)
+            for path in (program, self._stamp(server, "started"), self._stamp(server, "loaded")):
+                path.unlink(missing_ok=True)
+            if supervised:
+                with self._update_lock:
+                    self.supervisor.remove(server.name)
+        for node in {server.node for server in servers}:
+            volumes.discard(self.layout, node, self._clock)
+            folder = self.layout.node(node)
+            gone = folder.with_name(f"{folder.name}{GONE}")
+            with suppress(FileNotFoundError):
+                shutil.rmtree(gone)
+            with suppress(FileNotFoundError):
+                shutil.rmtree(folder.rename(gone))
+
+    def sweep(self) -> None:
+        """Remove what a `forget` that was killed has left."""
+        for folder in self.layout.root.glob(f"nodes/*{GONE}"):
+            shutil.rmtree(folder)
 
     def reload(self, server: Server) -> None:
         """Write the files, and SIGHUP or restart: one member of a group at a time."""

@@ -88,6 +88,12 @@ def unmount_all(root: Path, clock: Clock) -> None:
         )
 
 
+def discard(layout: Layout, node: Node, clock: Clock) -> None:
+    """Unmount a node's volumes, and remove them. Idempotent. Raises as `unmount_all`."""
+    unmount_all(layout.node(node), clock)
+    image(layout, node, Volume(layout.wal(node).name, 0)).unlink(missing_ok=True)
+
+
 def lacks(root: Path) -> str:
     """Why no volume of this cluster can be filled; "" if one can."""
     return "" if _mounts_below(root) else NO_VOLUME

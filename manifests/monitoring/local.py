@@ -4,6 +4,7 @@ They are in no topology: `monitor up` makes them, and their folders say that the
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 from urllib.parse import quote
 
 from cluster.clock import wait_for
@@ -80,10 +81,17 @@ def exporter(context: Context) -> Server:
             "--listen", node.address, "--port", str(EXPORTER_PORT),
         ),
         folders=(),
+        env=(("SKILLSWAP_OPS_EXPORTED", _digest(context)),),  # others: it has to be started anew
         ports=(EXPORTER_PORT,),
         stop_seconds=10,
         as_operator=True,
     )  # fmt: skip
+
+
+def _digest(context: Context) -> str:
+    """Of the nodes that the exporter reads, which it learns as it starts."""
+    names = " ".join(f"{node.name}={node.address}" for node in context.inventory.nodes)
+    return sha256(names.encode()).hexdigest()[:16]
 
 
 def prometheus(context: Context) -> Server:

@@ -8,17 +8,21 @@ from skillswap_ops import console
 from skillswap_ops.options import Selection, confirm, selects_cluster, yes_option
 
 if TYPE_CHECKING:
+    from cluster.context import Context
+    from cluster.inventory import Node
     from cluster.leading import Gap
+    from skillswap_ops.removal import Left
 
 
 @click.group("mongo")
 def command() -> None:
-    """MongoDB on an ordinary day: step a primary down, copy a member anew.
+    """MongoDB on an ordinary day: step a primary down, copy a member anew, let one leave.
 
     \b
     Examples:
       skillswap-ops mongo stepdown shard-a
       skillswap-ops mongo member resync shard-a-2
+      skillswap-ops mongo member remove shard-a-5 --topology smaller.yaml
     """
 
 
@@ -64,7 +68,10 @@ def stepdown(selection: Selection, *, shard: str, seconds: int, yes: bool) -> No
 
 @command.group("member")
 def member() -> None:
-    """One member of a replica set."""
+    """One member of a replica set.
+
+    To add one, put it into the topology file (`members` of its shard): `provision` adds it.
+    """
 
 
 @member.command("resync")
@@ -100,6 +107,54 @@ def resync(selection: Selection, *, node: str, yes: bool) -> None:
         console.print_json(done)
         return
     click.echo(f"{node}: {done.removed}; it is level with the others after {done.seconds:.1f} s")
+
+
+@member.command("remove")
+@click.argument("node")
+@selects_cluster
+@yes_option
+def remove(selection: Selection, *, node: str, yes: bool) -> None:
+    """Take NODE, which the topology file has no more, out of its replica set for good.
+
+    Lower `members` (or take the arbiter out) in the file first; `plan` and `provision` name this
+    command then. One that leads hands over; the set is reconfigured; once a majority of the others
+    holds that, the server is stopped and its files are removed. Refused where the others could not
+    go on without it. Cut off anywhere, the same command goes on. `provision` adds members.
+
+    \b
+    Examples:
+      skillswap-ops mongo member remove shard-a-5 --topology smaller.yaml
+    """
+    from mongo.former import former
+    from skillswap_ops import removal
+    from skillswap_ops.wiring import local_context
+
+    context = local_context(selection, must_exist=True)
+    found = removal.find(context, node, former(context))
+    agree(context, found, yes=yes)
+    done = removal.mongo_member(context, node, console.say)
+    if selection.json:
+        console.print_json(done)
+        return
+    click.echo(left(done))
+
+
+def agree(context: "Context", found: "Node | None", *, yes: bool) -> None:
+    """Ask before a member's files are removed, if there are any."""
+    if found:
+        confirm(
+            f"This takes {found.name} out of {found.group} of cluster {context.topology.name} for "
+            f"good, and removes {context.layout.node(found)}. Go on?",
+            yes=yes,
+        )
+
+
+def left(done: "Left") -> str:
+    """How a member has left, in words."""
+    if not done.found:
+        return f"nothing of {done.node} is here: it has left, or was never here"
+    handed = f"{done.heir} leads, {led(done.gaps)}; " if done.heir else ""
+    return f"{done.node} has left {done.group}: {handed}{done.seconds:.1f} s in all"
 
 
 def led(gaps: "tuple[Gap, ...]") -> str:

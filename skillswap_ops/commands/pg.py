@@ -3,18 +3,19 @@
 import click
 
 from skillswap_ops import console
-from skillswap_ops.commands.mongo import led
+from skillswap_ops.commands.mongo import agree, led, left
 from skillswap_ops.options import Selection, confirm, selects_cluster, yes_option
 
 
 @click.group("pg")
 def command() -> None:
-    """PostgreSQL on an ordinary day: switch over, copy a member anew.
+    """PostgreSQL on an ordinary day: switch over, copy a member anew, let one leave.
 
     \b
     Examples:
       skillswap-ops pg switchover
       skillswap-ops pg reinit pgsync1
+      skillswap-ops pg member remove pg3 --topology smaller.yaml
     """
 
 
@@ -86,3 +87,42 @@ def reinit(selection: Selection, *, node: str, yes: bool) -> None:
         console.print_json(done)
         return
     click.echo(f"{node}: copied from {done.source}; all is whole after {done.seconds:.1f} s")
+
+
+@command.group("member")
+def member() -> None:
+    """One member of a Patroni scope.
+
+    To add one, put it at the end of `postgres.members` in the topology file: `provision` adds it.
+    """
+
+
+@member.command("remove")
+@click.argument("node")
+@selects_cluster
+@yes_option
+def remove(selection: Selection, *, node: str, yes: bool) -> None:
+    """Take NODE, which the topology file has no more, out of its Patroni scope for good.
+
+    Take it out of the file first; `plan` and `provision` name this command then. One that leads
+    hands over, and where commits wait for it another standby is waited for before it stops. Then
+    the proxies lead to it no more, its slot and its key are gone, and its files are removed.
+    Refused where the others are not whole, or no synchronous standby would be left. Cut off
+    anywhere, the same command goes on. `provision` adds members.
+
+    \b
+    Examples:
+      skillswap-ops pg member remove pg3 --topology smaller.yaml
+    """
+    from postgres.former import former
+    from skillswap_ops import removal
+    from skillswap_ops.wiring import local_context
+
+    context = local_context(selection, must_exist=True)
+    found = removal.find(context, node, former(context))
+    agree(context, found, yes=yes)
+    done = removal.pg_member(context, node, console.say)
+    if selection.json:
+        console.print_json(done)
+        return
+    click.echo(left(done))

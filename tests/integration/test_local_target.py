@@ -27,7 +27,8 @@ from cluster.server import ConfigFile, OnChange, Server
 from cluster.topology import Topology
 from cluster.topology_file import dump_topology
 from manifests import redis
-from skillswap_ops.provisioning import all_steps, check_change, make_home, stop
+from skillswap_ops.changes import check_change
+from skillswap_ops.provisioning import all_steps, make_home, stop
 from skillswap_ops.wiring import LocalContext
 from tests.conftest import make_lab, remove_lab
 

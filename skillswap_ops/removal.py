@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import mongo.former
+import mongo.leaving
 import mongo.removal
 import mongo.rolling
 import mongo.servers
@@ -80,6 +81,7 @@ def mongo_member(context: LocalContext, name: str, say: Say) -> Left:
             mongo.servers.servers(context),
             say,
         )
+        mongo.leaving.hurry_one(running, node)
         _forget(context, node, (mongo.former.blank(node),), say)
     return _left(node, handed, context.clock.monotonic() - began)
 

@@ -99,8 +99,8 @@ class Load:
 
 
 @contextmanager
-def under_load(context: LocalContext) -> Iterator[Load]:
-    """Run it beside the block."""
+def under_load(context: LocalContext, *, api: bool = True) -> Iterator[Load]:
+    """Run it beside the block; without services, not `api`."""
     stores: list[Store] = [
         *(
             mongo.SegmentStore(
@@ -122,7 +122,11 @@ def under_load(context: LocalContext) -> Iterator[Load]:
             stack.callback(store.discard)
         streams = (
             *(Stream(f"ledger {one.number}", one.write) for one in ledgers),
-            *(Stream(f"api {each}", _get(context, stack, each)) for each in ("kept", "fresh")),
+            *(
+                Stream(f"api {each}", _get(context, stack, each))
+                for each in ("kept", "fresh")
+                if api
+            ),
         )
         threads = tuple(threading.Thread(target=one.run, args=(stop,)) for one in streams)
         load = Load(streams, ledgers, stop, threads)

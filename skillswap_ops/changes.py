@@ -21,13 +21,14 @@ LEAVES = {
     Kind.CONFIG: "mongo member remove",
     Kind.POSTGRES: "pg member remove",
 }
+OF_SHARDS = frozenset({Kind.SHARD, Kind.ARBITER})
 
 
-def check_change(context: LocalContext, *, members_leave: bool = False) -> None:
+def check_change(context: LocalContext, *, leaving: bool = False) -> None:
     """Raises RefusedError where the topology would move or drop a node that has data, or add one
     to an etcd, or where a restore or a change of the leading region is half done.
 
-    `members_leave`: members may be dropped of replica sets and scopes that the topology still has.
+    `leaving`: what a command takes out may be dropped.
     """
     regions.refuse_half_done(context.layout)
     restore_state.refuse_half_done(context.layout)
@@ -35,7 +36,7 @@ def check_change(context: LocalContext, *, members_leave: bool = False) -> None:
     with_data = [node for node in before.nodes if context.layout.data(node).exists()]
     dropped = {node.name: node for node in (*with_data, *former(context))}
     lost = [node for name, node in dropped.items() if name not in _names(context.inventory)]
-    leaving = leave_with(lost, context.inventory)
+    commands = leave_with(lost, context.inventory)
     problems = [
         f"{old.name} would move from {old.address} to {new.address}"
         for old, new in moved(Inventory(tuple(with_data)), context.inventory)
@@ -44,22 +45,18 @@ def check_change(context: LocalContext, *, members_leave: bool = False) -> None:
         old_topology = load_topology(context.layout.topology)
         problems += _for_good(old_topology, context.topology, with_data)
     problems += _second_etcds(before, with_data, context.inventory)
-    if gone := [node.name for node in lost if not members_leave or node.name not in leaving]:
+    if gone := [node.name for node in lost if not leaving or node.name not in commands]:
         problems.append(f"not in the topology any more: {', '.join(gone)}")
     if not problems:
         return
-    if len(problems) == 1 and gone and all(name in leaving for name in gone):
-        commands = ", ".join(f"`{leaving[name]} {name}`" for name in gone)
-        raise RefusedError(
-            problems[0],
-            f"{'this takes it' if len(gone) == 1 else 'these take them'} out, with the same file: "
-            f"{commands}",
-        )
+    if len(problems) == 1 and gone and commands.keys() >= {*gone}:
+        told = ", ".join(dict.fromkeys(f"`{commands[name]}`" for name in gone))
+        raise RefusedError(problems[0], f"to take out what goes, with the same file: {told}")
     raise RefusedError(
         "\n".join(problems),
         "put new shards and members at the end, and keep those that have data, `local.network`, "
-        "`tls.enabled`, `postgres.wal_volume` and the size of each etcd (`mongo member remove` and "
-        "`pg member remove` take members out); to begin anew, `destroy` first",
+        "`tls.enabled`, `postgres.wal_volume` and the size of each etcd; members and shards leave "
+        "by commands of `mongo` and `pg`; to begin anew, `destroy` first",
     )
 
 
@@ -69,15 +66,15 @@ def former(context: LocalContext) -> tuple[Node, ...]:
 
 
 def leave_with(nodes: Sequence[Node], wanted: Inventory) -> dict[str, str]:
-    """The command that takes each of these nodes out; none for what leaves with all its group: a
-    shard, a region. Pure.
-    """
+    """The command that takes each of these nodes out; none for what none does. Pure."""
     groups = {node.group for node in wanted.nodes}
-    return {
-        node.name: LEAVES[node.kind]
-        for node in nodes
-        if node.kind in LEAVES and node.group in groups
-    }
+    found = {}
+    for node in nodes:
+        if node.group in groups and node.kind in LEAVES:
+            found[node.name] = f"{LEAVES[node.kind]} {node.name}"
+        elif node.kind in OF_SHARDS:
+            found[node.name] = f"mongo shard remove {node.group}"
+    return found
 
 
 def _before(context: LocalContext) -> Inventory:

@@ -1,9 +1,11 @@
-"""Members that the topology has no more leave for good, on the local target."""
+"""Members and shards that the topology has no more leave for good, on the local target."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import mongo.draining
 import mongo.former
 import mongo.leaving
 import mongo.removal
@@ -21,17 +23,21 @@ from cluster.rolling import Group, Restart
 from cluster.server import Server
 from cluster.topology_file import dump_topology
 from manifests.monitoring import local as monitoring
+from mongo.client import ask_all
+from mongo.nodes import SetNodes
 from mongo.upkeep import SteppedDown, replica_set_named
 from postgres.scopes import Scope, scopes
 from postgres.switchover import SwitchedOver, await_whole
-from skillswap_ops.changes import check_change
+from skillswap_ops.changes import OF_SHARDS, check_change
 from skillswap_ops.upkeep import at_work
 from skillswap_ops.wiring import LocalContext
+
+DRAINED = "drained"  # names a shard that is drained, and has yet to be removed
 
 
 @dataclass(frozen=True)
 class Left:
-    """A member that has left its group, and the seconds that it took.
+    """What has left its group (a shard its cluster), and the seconds that it took.
 
     `found`: something of it was here still. `heir`: who leads in its stead, where it led; nobody
     led then for as long as `gaps` say.
@@ -113,14 +119,64 @@ def pg_member(context: LocalContext, name: str, say: Say) -> Left:
 
 def _left(node: Node, handed: SteppedDown | SwitchedOver | None, seconds: float) -> Left:
     heir, gaps = (handed.after, handed.gaps) if handed else ("", ())
-    return Left(node.name, True, node.group, heir, gaps, seconds)  # noqa: FBT003 - the field's name
+    return Left(node.name, found=True, group=node.group, heir=heir, gaps=gaps, seconds=seconds)
+
+
+def members_of(context: LocalContext, name: str) -> tuple[Node, ...]:
+    """The members of a shard that the topology has no more; none where nothing of it is here.
+
+    Raises InvalidInputError where the topology still has it: `provision` would make it again.
+    """
+    if any(shard.name == name for shard in context.topology.mongo.shards):
+        raise InvalidInputError(
+            f"{name} is in the topology: `provision` would make it again",
+            "take it out of the topology file first, and name that file with --topology",
+        )
+    there = mongo.former.former(context)
+    return tuple(node for node in there if node.group == name and node.kind in OF_SHARDS)
+
+
+def mongo_shard(context: LocalContext, name: str, say: Say) -> Left:
+    """Drain a shard, stop its members, and remove their files. Killed anywhere, the same again goes
+    on.
+
+    Raises RefusedError, before anything is done, where a database lives on it, or where it holds
+    what no router knows of.
+    """
+    members, began = members_of(context, name), context.clock.monotonic()
+    note = context.layout.root / DRAINED
+    with _leaving(context, "mongo shard remove"):
+        if not members:
+            return Left(name)
+        running, shard = former.joined(context, members), SetNodes(name, members)
+        if not _is_noted(note, name):
+            mongo.draining.refuse(running, shard)
+            _write_topology(context)
+            say(f"{name} is drained")
+            mongo.draining.drain(running, shard, say)
+            write_atomic(note, name)
+        _retell(
+            context, mongo.rolling.archiver_groups(context), mongo.servers.servers(context), say
+        )
+        ask_all(members, lambda node: mongo.leaving.hurry_one(running, node))
+        ask_all([mongo.former.blank(node) for node in members], context.target.stop)
+        for node in members:
+            _forget(context, node, (mongo.former.blank(node),), say)
+        note.unlink(missing_ok=True)
+    seconds = context.clock.monotonic() - began
+    return Left(name, found=True, group=context.topology.name, seconds=seconds)
+
+
+def _is_noted(note: Path, name: str) -> bool:
+    """Whether the shard was seen to be empty and is registered no more: its members may be down."""
+    return note.exists() and note.read_text("utf-8") == name
 
 
 @contextmanager
 def _leaving(context: LocalContext, command: str) -> Iterator[None]:
     """Hold the lock, with a file that changes nothing but what it may."""
     with at_work(context, command):
-        check_change(context, members_leave=True)
+        check_change(context, leaving=True)
         context.target.sweep()
         yield
 

@@ -23,6 +23,7 @@ def command() -> None:
       skillswap-ops mongo stepdown shard-a
       skillswap-ops mongo member resync shard-a-2
       skillswap-ops mongo member remove shard-a-5 --topology smaller.yaml
+      skillswap-ops mongo shard remove shard-c --topology smaller.yaml
     """
 
 
@@ -137,6 +138,53 @@ def remove(selection: Selection, *, node: str, yes: bool) -> None:
         console.print_json(done)
         return
     click.echo(left(done))
+
+
+@command.group("shard")
+def shard() -> None:
+    """One shard.
+
+    To add one, put it at the end of `mongo.shards` in the topology file: `provision` adds it.
+    """
+
+
+@shard.command("remove")
+@click.argument("name")
+@selects_cluster
+@yes_option
+def remove_shard(selection: Selection, *, name: str, yes: bool) -> None:
+    """Drain shard NAME, which the topology file has no more, and remove it for good.
+
+    Take it out of the file first; `plan` and `provision` name this command then. Refused while a
+    database lives on it (`movePrimary` moves one; the segment router cannot), and where it holds
+    what was written past the routers. The balancer moves its chunks; once it is empty its members
+    are stopped, and their files removed. Cut off anywhere, the same command goes on.
+
+    Backups taken until then hold its data: restore them beside the cluster, with the topology file
+    of then. Take one afterwards. `provision` adds shards.
+
+    \b
+    Examples:
+      skillswap-ops mongo shard remove shard-c --topology smaller.yaml
+    """
+    from skillswap_ops import removal
+    from skillswap_ops.wiring import local_context
+
+    context = local_context(selection, must_exist=True)
+    members = removal.members_of(context, name)
+    if members:
+        confirm(
+            f"This drains {name} of cluster {context.topology.name}, and removes its members "
+            f"{', '.join(node.name for node in members)} with their files. Go on?",
+            yes=yes,
+        )
+    done = removal.mongo_shard(context, name, console.say)
+    if selection.json:
+        console.print_json(done)
+        return
+    click.echo(left(done))
+    if done.found and context.topology.mongo.backup.enabled:
+        console.say("earlier backups are of one shard more: take one now (`backup run`)")
 
 
 def agree(context: "Context", found: "Node | None", *, yes: bool) -> None:

@@ -1,4 +1,4 @@
-"""Members leave under load, killed at random moments and run again; then they come back."""
+"""Members and a shard leave under load, killed at random moments and run again; then they come back."""
 
 import os
 import random
@@ -13,7 +13,7 @@ from cluster.clock import wait_for
 from cluster.inventory import Kind
 from cluster.local import processes
 from mongo import members, nodes, sharding, spare
-from mongo.client import node_client, router_client
+from mongo.client import node_client, router_client, set_client
 from mongo.credentials import ADMIN, internal, login
 from mongo.nodes import SetNodes, host
 from postgres import haproxy, names, patroni
@@ -30,21 +30,33 @@ pytestmark = [pytest.mark.servers, pytest.mark.exhaustive]
 SEED = int(os.environ.get("SKILLSWAP_OPS_TEST_SEED", "0")) or random.SystemRandom().randrange(10**6)
 KILLS = 4
 LONGEST = 25.0  # seconds; about as long as a removal takes here
-SHARD_B = {"name": "shard-b", "segment": "sessions_messages", "members": 1}
+SHARD_B, SHARD_C = (
+    {"name": name, "segment": "sessions_messages", "members": 1} for name in ("shard-b", "shard-c")
+)
 PG = [
     {"name": "pg1", "zone": "eu-west-a", "role": "primary"},
     {"name": "pgsync1", "zone": "eu-west-b", "role": "synchronous"},
     {"name": "pg3", "zone": "eu-west-c", "role": "synchronous"},
 ]
-LEAVING = ("shard-a-5", "shard-a-4", "config-3", "config-2", "pg3")
+COMMANDS = {
+    "shard-c-1": ("mongo", "shard", "remove", "shard-c"),
+    "shard-a-5": ("mongo", "member", "remove", "shard-a-5"),
+    "shard-a-4": ("mongo", "member", "remove", "shard-a-4"),
+    "config-3": ("mongo", "member", "remove", "config-3"),
+    "config-2": ("mongo", "member", "remove", "config-2"),
+    "pg3": ("pg", "member", "remove", "pg3"),
+}
+LEAVING = tuple(COMMANDS)
 
 
-def shape(shard_a: int, config: int, postgres: int) -> dict[str, object]:
+def shape(
+    shard_a: int, config: int, postgres: int, *others: dict[str, object]
+) -> dict[str, object]:
     return {
         "mongo": {
             "shards": [
                 {"name": "shard-a", "segment": "users_skills", "members": shard_a},
-                SHARD_B,
+                *others,
             ],
             "config_servers": {"members": config},
             "routers": 2,
@@ -56,7 +68,7 @@ def shape(shard_a: int, config: int, postgres: int) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    made = make_lab("127.118.0.0/16", "leaving", **shape(5, 3, 3))
+    made = make_lab("127.118.0.0/16", "leaving", **shape(5, 3, 3, SHARD_B, SHARD_C))
     try:
         made.run("provision", seconds=400)
         yield made
@@ -67,9 +79,13 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def smaller(lab: Lab) -> Lab:
-    """The same cluster by a file that has fewer members."""
-    topology = yaml.safe_load(lab.topology.read_text("utf-8")) | shape(3, 1, 2)
-    file = lab.home / "smaller.yaml"
+    """The same cluster by a file that has fewer members, and a shard less."""
+    return by_file(lab, shape(3, 1, 2, SHARD_B))
+
+
+def by_file(lab: Lab, changes: dict[str, object]) -> Lab:
+    topology = yaml.safe_load(lab.topology.read_text("utf-8")) | changes
+    file = lab.home / "changed.yaml"
     file.write_text(yaml.safe_dump(topology), "utf-8")
     return Lab(lab.home, file)
 
@@ -104,9 +120,8 @@ def lead(lab: Lab, name: str) -> None:
 def test_what_the_rest_could_not_stand_is_refused(lab: Lab, smaller: Lab) -> None:
     refused = smaller.run("provision", code=1).stderr
     assert "not in the topology any more" in refused
-    for name in LEAVING:
-        command = "pg" if name == "pg3" else "mongo"
-        assert f"`{command} member remove {name}`" in refused
+    for words in COMMANDS.values():
+        assert f"`{' '.join(words)}`" in refused
     assert "pg3" in smaller.run("plan", code=1).stderr
     wrong = lab.run("mongo", "member", "remove", "shard-a-5", "--yes", code=2)
     assert "shard-a-5 is in the topology" in wrong.stderr
@@ -121,6 +136,24 @@ def test_what_the_rest_could_not_stand_is_refused(lab: Lab, smaller: Lab) -> Non
     finally:
         lab.run("provision")
     assert lab.context.layout.topology.read_text("utf-8") == before
+
+
+def test_a_shard_that_is_not_empty_is_refused(lab: Lab, smaller: Lab) -> None:
+    shard_c = nodes.shards(lab.context)[2]
+    with set_client(shard_c, internal(lab.context)) as client:
+        client["astray"]["rows"].insert_many([{"_id": n} for n in range(3)])
+        wrong = smaller.run(*COMMANDS["shard-c-1"], "--yes", code=1)
+        assert "past the routers: 3 documents in astray.rows" in wrong.stderr
+        client.drop_database("astray")
+    with router_client(nodes.routers(lab.context), login(lab.context, ADMIN)) as client:
+        assert "shard-c" in sharding.registered_shards(client)
+    file = smaller.topology.read_text("utf-8")
+    try:
+        one = by_file(lab, shape(3, 1, 2))
+        wrong = one.run("mongo", "shard", "remove", "shard-b", "--yes", code=1)
+        assert "sessions_messages lives on shard-b" in wrong.stderr
+    finally:
+        smaller.topology.write_text(file, "utf-8")
 
 
 def test_members_leave_under_load_killed_at_any_moment(lab: Lab, smaller: Lab) -> None:
@@ -145,12 +178,14 @@ def test_members_leave_under_load_killed_at_any_moment(lab: Lab, smaller: Lab) -
     seen = wait_for("health", lambda: healthy(smaller), seconds=60, every=1)
     assert not {node["node"] for node in seen["nodes"]} & set(LEAVING)
     rows = cast("list[dict[str, Any]]", lab.json("audit", "show", "--last", "80"))
-    assert {"mongo member remove", "pg member remove"} <= {row["command"] for row in rows}
+    assert {"mongo member remove", "mongo shard remove", "pg member remove"} <= {
+        row["command"] for row in rows
+    }
 
 
 def remove(smaller: Lab, name: str, chance: random.Random) -> None:
     """Begin, and be killed, again and again; then go through with it."""
-    words = ("pg" if name == "pg3" else "mongo", "member", "remove", name, "--yes")
+    words = (*COMMANDS[name], "--yes")
     for _ in range(KILLS):
         moment = chance.uniform(0.5, LONGEST)
         running = subprocess.Popen(
@@ -166,7 +201,7 @@ def remove(smaller: Lab, name: str, chance: random.Random) -> None:
             print(f"{name}: killed after {moment:.1f} s")
     smaller.run(*words)
     again = cast("dict[str, Any]", smaller.json(*words))
-    assert (again["node"], again["found"]) == (name, False)
+    assert (again["node"], again["found"]) == (words[3], False)
 
 
 def make_pg3_lead(lab: Lab) -> None:
@@ -218,6 +253,7 @@ def assert_nothing_is_left(lab: Lab, context: LocalContext) -> None:
         texts = [path.read_text("utf-8") for path in layout.conf(node).iterdir()]
         assert not [one.name for one in gone if any(host(one) in text for text in texts)]
     with router_client(nodes.routers(context), login(context, ADMIN)) as client:
+        assert set(sharding.registered_shards(client)) == {"shard-a", "shard-b"}
 
         def registered() -> bool:
             seeds = sharding.registered_shards(client)["shard-a"]

@@ -14,7 +14,7 @@ from mongo import former as mongo
 from mongo import nodes, servers
 from postgres import former as postgres
 from skillswap_ops.changes import check_change, leave_with
-from skillswap_ops.removal import find
+from skillswap_ops.removal import find, members_of
 from skillswap_ops.wiring import LocalContext
 from tests.unit import mongo_samples
 
@@ -49,10 +49,10 @@ def test_a_dropped_member_is_refused_and_its_command_is_named(tmp_path: Path) ->
         check_change(local(tmp_path))
     assert caught.value.message == "not in the topology any more: shard-a-4, shard-a-5"
     assert caught.value.hint == (
-        "these take them out, with the same file: `mongo member remove shard-a-4`, "
+        "to take out what goes, with the same file: `mongo member remove shard-a-4`, "
         "`mongo member remove shard-a-5`"
     )
-    check_change(local(tmp_path), members_leave=True)
+    check_change(local(tmp_path), leaving=True)
     check_change(local(tmp_path, FIVE))
 
 
@@ -88,23 +88,35 @@ def test_a_postgres_member_is_named_too(tmp_path: Path) -> None:
     built(tmp_path, THIRD)
     with pytest.raises(RefusedError) as caught:
         check_change(local(tmp_path))
-    assert caught.value.hint == ("this takes it out, with the same file: `pg member remove pg3`")
+    assert caught.value.hint == (
+        "to take out what goes, with the same file: `pg member remove pg3`"
+    )
 
 
-def test_a_shard_does_not_leave_member_by_member(tmp_path: Path) -> None:
+def test_a_shard_leaves_by_a_command_of_its_own(tmp_path: Path) -> None:
     third = {"name": "shard-c", "segment": "users_skills"}
     built(tmp_path, {"mongo.shards[2]": third})
-    for leaves in (False, True):
-        with pytest.raises(RefusedError, match="shard-c-1, shard-c-2, shard-c-3"):
-            check_change(local(tmp_path), members_leave=leaves)
+    smaller = local(tmp_path)
+    with pytest.raises(RefusedError) as caught:
+        check_change(smaller)
+    assert caught.value.message == ("not in the topology any more: shard-c-1, shard-c-2, shard-c-3")
+    assert caught.value.hint == (
+        "to take out what goes, with the same file: `mongo shard remove shard-c`"
+    )
+    check_change(smaller, leaving=True)
+    members = members_of(smaller, "shard-c")
+    assert [node.name for node in members] == ["shard-c-1", "shard-c-2", "shard-c-3"]
+    assert members_of(smaller, "shard-d") == ()
+    with pytest.raises(InvalidInputError, match="shard-a is in the topology"):
+        members_of(smaller, "shard-a")
 
 
 def test_nothing_else_changes_while_members_leave(tmp_path: Path) -> None:
     built(tmp_path, FIVE)
     with pytest.raises(RefusedError, match=r"tls.enabled would change to true"):
-        check_change(local(tmp_path, {"tls.enabled": True}), members_leave=True)
+        check_change(local(tmp_path, {"tls.enabled": True}), leaving=True)
     with pytest.raises(RefusedError, match="any more: redis-1"):
-        check_change(local(tmp_path, {"redis.members": 0}), members_leave=True)
+        check_change(local(tmp_path, {"redis.members": 0}), leaving=True)
 
 
 def test_a_member_that_is_not_the_last_would_move_others(tmp_path: Path) -> None:
@@ -115,7 +127,7 @@ def test_a_member_that_is_not_the_last_would_move_others(tmp_path: Path) -> None
     built(tmp_path, fourth)
     first = {"name": "pg3", "zone": "eu-west-c", "role": "synchronous"}
     with pytest.raises(RefusedError, match="pg3 would move from"):
-        check_change(local(tmp_path, {"postgres.members[1]": first}), members_leave=True)
+        check_change(local(tmp_path, {"postgres.members[1]": first}), leaving=True)
 
 
 def test_only_members_of_what_stays_have_a_command(tmp_path: Path) -> None:
@@ -124,11 +136,15 @@ def test_only_members_of_what_stays_have_a_command(tmp_path: Path) -> None:
     def node(kind: Kind, group: str) -> Node:
         return Node("x", kind, group, "", "", "")
 
-    assert leave_with([node(Kind.CONFIG, "config")], wanted) == {"x": "mongo member remove"}
-    assert leave_with([node(Kind.ARBITER, "shard-a")], wanted) == {"x": "mongo member remove"}
-    assert leave_with([node(Kind.POSTGRES, "payments-dr")], wanted) == {"x": "pg member remove"}
-    assert leave_with([node(Kind.SHARD, "shard-c")], wanted) == {}
-    assert leave_with([node(Kind.REDIS, "redis")], wanted) == {}
+    def commands(kind: Kind, group: str) -> dict[str, str]:
+        return leave_with([node(kind, group)], wanted)
+
+    assert commands(Kind.CONFIG, "config") == {"x": "mongo member remove x"}
+    assert commands(Kind.ARBITER, "shard-a") == {"x": "mongo member remove x"}
+    assert commands(Kind.POSTGRES, "payments-dr") == {"x": "pg member remove x"}
+    assert commands(Kind.ARBITER, "shard-c") == {"x": "mongo shard remove shard-c"}
+    assert commands(Kind.POSTGRES, "another-region") == {}
+    assert commands(Kind.REDIS, "redis") == {}
 
 
 def test_a_member_that_the_file_still_has_does_not_leave(tmp_path: Path) -> None:

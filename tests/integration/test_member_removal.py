@@ -1,4 +1,4 @@
-"""Members and a shard leave under load, killed at random moments and run again; then they come back."""
+"""Members and a shard leave under load, killed at random moments; then they come back."""
 
 import os
 import random

@@ -19,7 +19,7 @@ from mongo.client import Client, router_client, set_client
 from mongo.credentials import ADMIN, internal, login
 from mongo.nodes import SetNodes
 from mongo.servers import RouterKind, router_kind
-from mongo.sharding import segment_places
+from mongo.sharding import registered_shards, segment_places
 
 SHARD_NOT_FOUND = 70
 OWN = frozenset({"admin", "config", "local"})
@@ -104,6 +104,12 @@ def refuse(context: Context, shard: SetNodes) -> None:
     kept = cannot_leave(shard.name, places, found, router_kind(context), balances=balances)
     if kept:
         raise RefusedError(kept.why, kept.hint)
+
+
+def is_registered(context: Context, shard: str) -> bool:
+    """Whether routers lead to it. Raises UnreachableError where none answers."""
+    with router_client(nodes.routers(context), login(context, ADMIN)) as client:
+        return shard in registered_shards(client)
 
 
 def drain(context: Context, shard: SetNodes, say: Say) -> None:

@@ -23,6 +23,7 @@ from cluster.rolling import Group, Restart
 from cluster.server import Server
 from cluster.topology_file import dump_topology
 from manifests.monitoring import local as monitoring
+from mongo.backup.inplace import refuse_half_restored
 from mongo.client import ask_all
 from mongo.nodes import SetNodes
 from mongo.upkeep import SteppedDown, replica_set_named
@@ -149,7 +150,7 @@ def mongo_shard(context: LocalContext, name: str, say: Say) -> Left:
         if not members:
             return Left(name)
         running, shard = former.joined(context, members), SetNodes(name, members)
-        if not _is_noted(note, name):
+        if not _is_noted(note, name) or mongo.draining.is_registered(running, name):
             mongo.draining.refuse(running, shard)
             _write_topology(context)
             say(f"{name} is drained")
@@ -176,6 +177,7 @@ def _is_noted(note: Path, name: str) -> bool:
 def _leaving(context: LocalContext, command: str) -> Iterator[None]:
     """Hold the lock, with a file that changes nothing but what it may."""
     with at_work(context, command):
+        refuse_half_restored(context)
         check_change(context, leaving=True)
         context.target.sweep()
         yield

@@ -158,7 +158,7 @@ def leader(context: Context, scope: Scope) -> Step:
 
 
 def standbys(context: Context, scope: Scope) -> tuple[Step, ...]:
-    """Every member but the leader streams, the one that is meant to synchronously."""
+    """Every member but the leader streams, and one of those that may be is synchronous."""
     return tuple(_standby(context, scope, node) for node in scope.members if node != scope.founder)
 
 
@@ -170,15 +170,17 @@ def _standby(context: Context, scope: Scope, node: Node) -> Step:
         leader_node = patroni.leader_of(scope)
         # After a failover the founder is the standby: then it is the one to look at.
         standby = scope.founder if leader_node == node else node
-        row = patroni.state(leader_node).standby(standby.name)
+        leads = patroni.state(leader_node)
+        row = leads.standby(standby.name)
         if row is None or row.state != "streaming":
             return None
-        if synchronous and not _confirmed(leader_node, standby, row):
+        if synchronous and not confirmed(scope, leads, patroni.cluster(leader_node)):
             if wake:
                 # The leader looks for standbys once every loop_wait: make it look now.
                 patroni.wake(leader_node, names.password(context, names.REST_USER))
             return None
-        return f"{standby.name} is a {kind} of {leader_node.name}"
+        now = "synchronous standby" if row.sync_state == "sync" else "standby"
+        return f"{standby.name} is a {now} of {leader_node.name}"
 
     def act() -> None:
         def revive() -> bool:
@@ -197,7 +199,14 @@ def _standby(context: Context, scope: Scope, node: Node) -> Step:
     )
 
 
-def _confirmed(leader_node: Node, standby: Node, row: patroni.Replication) -> bool:
-    """Whether commits wait for it, and Patroni has written down that it may be promoted."""
-    member = patroni.cluster(leader_node).named(standby.name)
-    return row.sync_state == "sync" and member is not None and member.role == "sync_standby"
+def confirmed(scope: Scope, leads: patroni.MemberState, view: patroni.ClusterView) -> str:
+    """For whom commits wait, if Patroni has written down that it may be promoted; "" for nobody.
+
+    One at a time (`synchronous_node_count`), of all that may be: Patroni chooses. Pure.
+    """
+    waited = {row.name for row in leads.replication if row.sync_state == "sync"}
+    for node in scope.members:
+        member = view.named(node.name)
+        if node.name in waited and member is not None and member.role == "sync_standby":
+            return node.name
+    return ""

@@ -10,8 +10,9 @@ from cluster.topology import PostgresRole
 from postgres import patroni, servers
 from postgres.former import parse
 from postgres.parting import cannot_leave, still_waited_for
-from postgres.patroni import MemberState, Replication
+from postgres.patroni import ClusterView, Member, MemberState, Replication
 from postgres.scopes import Scope, primary_scope
+from postgres.steps.scope import confirmed
 from tests.unit.postgres_samples import answer, context
 
 LIVE = {"synchronous_mode": True}
@@ -117,3 +118,20 @@ def test_a_member_says_itself_what_it_is_and_is_tagged_to_leave(tmp_path: Path) 
     assert after - before == {"  nofailover: true", "  nosync: true"}
     with pytest.raises(OpsError, match=r"patroni.yml of pg3 does not say what pg3 is"):
         parse("pg3", "scope: payments")
+
+
+def test_one_of_those_that_may_be_is_the_synchronous_standby(scope: Scope) -> None:
+    """Two may be, and Patroni has chosen: `provision` waits for no second one."""
+
+    def view(standby: str) -> ClusterView:
+        roles = {standby: "sync_standby"}
+        return ClusterView(
+            tuple(Member(name, roles.get(name, "replica"), "streaming") for name in STATES)
+        )
+
+    third = led_by("pg1", row("pgsync1"), row("pg3", "sync"))["pg1"]
+    assert confirmed(scope, third, view("pg3")) == "pg3"
+    assert confirmed(scope, third, view("pgsync1")) == ""  # not written down yet
+    assert confirmed(scope, led_by("pg1", row("pg3"))["pg1"], view("pg3")) == ""
+    elsewhere = led_by("pg1", row("pgdr1", "sync"))["pg1"]
+    assert confirmed(scope, elsewhere, view("pgdr1")) == ""

@@ -104,11 +104,12 @@ def member() -> None:
 def remove(selection: Selection, *, node: str, yes: bool) -> None:
     """Take NODE, which the topology file has no more, out of its Patroni scope for good.
 
-    Take it out of the file first; `plan` and `provision` name this command then. One that leads
-    hands over, and where commits wait for it another standby is waited for before it stops. Then
-    the proxies lead to it no more, its slot and its key are gone, and its files are removed.
-    Refused where the others are not whole, or no synchronous standby would be left. Cut off
-    anywhere, the same command goes on. `provision` adds members.
+    Take it out of the file first: the last one of the list can go, for a place in it gives an
+    address. `plan` and `provision` name this command then. One that leads hands over; where commits
+    wait for it, another standby is waited for before it stops. Then the proxies lead to it no more,
+    its slot and its key are gone, and its files are removed. Refused where the others are not
+    whole, or no synchronous standby would be left. Cut off anywhere, the same command goes on.
+    `provision` adds members.
 
     \b
     Examples:

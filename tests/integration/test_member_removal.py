@@ -4,12 +4,14 @@ import os
 import random
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
 import yaml
 
 from cluster.clock import wait_for
+from cluster.errors import OpsError
 from cluster.inventory import Kind
 from cluster.local import processes
 from mongo import members, nodes, sharding, spare
@@ -109,7 +111,8 @@ def lead(lab: Lab, name: str) -> None:
     """Have this member of shard-a lead it."""
 
     def leads() -> bool:
-        with node_client(lab.context.inventory.named(name), internal(lab.context)) as client:
+        node = lab.context.inventory.named(name)
+        with suppress(OpsError), node_client(node, internal(lab.context), seconds=5) as client:
             client.admin.command("replSetStepUp", 1)
         return leader(lab.context) == name
 

@@ -104,9 +104,9 @@ def under_load(context: LocalContext, *, api: bool = True) -> Iterator[Load]:
     stores: list[Store] = [
         *(
             mongo.SegmentStore(
-                context, mongo.WritePath(shard.segment, "tls", retries=True, within=WITHIN)
+                context, mongo.WritePath(segment, "tls", retries=True, within=WITHIN)
             )
-            for shard in context.topology.mongo.shards
+            for segment in context.topology.mongo.segments
         ),
         postgres.LedgerTable(context, postgres.WritePath("pooled", names.POOLED_PORT, WITHIN)),
         postgres.LedgerTable(context, postgres.WritePath("direct", names.DIRECT_PORT, WITHIN)),

@@ -22,13 +22,15 @@ class ConfigFile:
     """A rendered file in the server's `conf` folder; a secret one is readable to its user only.
 
     A `live` one is never a reason to restart the server or to have it read its files anew: it takes
-    a new one by itself, or when it is told to.
+    a new one by itself, or when it is told to. `fixed` is said where that is true of a part only:
+    it is the rest, which a server that runs does not take anew.
     """
 
     name: str
     text: str
     secret: bool = False
     live: bool = False
+    fixed: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from mongo import nodes
 from mongo.backup import settings
 from mongo.backup.archiver.config import CONFIG as ARCHIVER_CONF
 from mongo.backup.archiver.config import STATE, ArchiverConfig, Followed
-from mongo.credentials import ARCHIVER, KEYFILE, keyfile, login
+from mongo.credentials import ARCHIVER, KEYFILE, keyfile_text, login
 from mongo.nodes import SetNodes
 from mongo.users import users_step
 
@@ -151,4 +151,4 @@ def _router_text(context: Context, node: Node, name: str) -> str:
 
 
 def _keyfile(context: Context) -> ConfigFile:
-    return ConfigFile(KEYFILE, keyfile(context).get_secret_value(), secret=True)
+    return ConfigFile(KEYFILE, keyfile_text(context), secret=True)

@@ -42,9 +42,19 @@ def application(topology: Topology) -> str:
 
 def password(context: Context, account: str) -> str:
     """The password of a PostgreSQL role, of Patroni's REST API or of HAProxy's statistics."""
-    return context.secrets.get(f"postgres-{account}").get_secret_value()
+    return context.secrets.get(secret(account)).get_secret_value()
+
+
+def secret(account: str) -> str:
+    """The name of the secret that such an account logs in with."""
+    return f"postgres-{account}"
 
 
 def etcd_password(context: Context, scope: str, user: str) -> str:
     """The password of a user of a scope's etcd."""
-    return context.secrets.get(f"etcd-{scope}-{user}").get_secret_value()
+    return context.secrets.get(etcd_secret(scope, user)).get_secret_value()
+
+
+def etcd_secret(scope: str, user: str) -> str:
+    """The name of the secret that a user of a scope's etcd logs in with."""
+    return f"etcd-{scope}-{user}"

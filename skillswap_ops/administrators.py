@@ -6,8 +6,8 @@ from cluster.context import Context
 from cluster.errors import InvalidInputError, OpsError, UnreachableError
 from cluster.web import Answer, request
 from manifests.services import places, releases
-from manifests.services.instances import JWT_KEY, JWT_SECRET
-from manifests.services.settings import Deadlines, Jwt
+from manifests.services.instances import signing
+from manifests.services.settings import Deadlines
 from skillswap_ops.services.base.tokens import Tokens
 
 SERVICE = "admin"
@@ -50,8 +50,7 @@ def make_administrator(context: Context, email: str, reason: str) -> Made:
 
 def _ask(context: Context, email: str, reason: str) -> Answer:
     """By the first proxy that answers: a second time would change nothing."""
-    jwt = Jwt(active=JWT_KEY, keys={JWT_KEY: context.secrets.key(JWT_SECRET)})
-    token = Tokens(jwt).service(OPERATOR)
+    token = Tokens(signing(context.secrets)).service(OPERATOR)
     silent = UnreachableError("there is no proxy")
     for node in places.proxies(context.topology):
         try:

@@ -7,7 +7,7 @@ from cluster.inventory import Kind
 from manifests import redis
 from manifests.services.instances import Stores
 from manifests.services.settings import MongoStore, PostgresStore, RedisStore, S3Store
-from mongo.credentials import APPLICATION, login
+from mongo.credentials import APPLICATION, login, secret
 from postgres import names
 
 
@@ -22,6 +22,7 @@ def _mongo(context: Context) -> MongoStore:
         hosts=tuple(map(mongo.nodes.host, mongo.nodes.routers(context))),
         user=known.user,
         password=known.password,
+        next=context.secrets.next(secret(APPLICATION)),
         auth_database=known.database,
     )
 
@@ -33,7 +34,8 @@ def _postgres(context: Context) -> PostgresStore:
         port=names.POOLED_PORT,
         dbname=context.topology.postgres.database,
         user=user,
-        password=context.secrets.get(f"postgres-{user}"),
+        password=context.secrets.get(names.secret(user)),
+        next=context.secrets.next(names.secret(user)),
     )
 
 

@@ -279,7 +279,8 @@ class LocalTarget(Killing, Throttling, Partitioning, Filling):
         return self.supervisor.programs / f"{server.name}.{event}"
 
     def _only_live_files_differ(self, server: Server) -> bool:
-        rest = replace(server, files=tuple(file for file in server.files if not file.live))
+        fixed = (file for file in server.files if not file.live and file.fixed is None)
+        rest = replace(server, files=tuple(fixed))
         return self.is_written(rest) and not self.is_written(server)
 
     def started_as_written(self, server: Server) -> bool:
@@ -314,7 +315,9 @@ def _loaded_mark(server: Server) -> str:
 
 
 def _digest(files: Sequence[ConfigFile]) -> str:
-    text = "\0".join(f"{file.name}\0{file.text}" for file in files)
+    text = "\0".join(
+        f"{file.name}\0{file.text if file.fixed is None else file.fixed}" for file in files
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 

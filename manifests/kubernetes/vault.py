@@ -46,6 +46,14 @@ class Recorded(SecretStore):
         self.names.add(name)
         return self._get_key(name)
 
+    def next(self, name: str) -> SecretStr | None:  # noqa: ARG002 - nothing is rotated there
+        """None: what objects are rendered from stands still."""
+        return None
+
+    def kept(self, prefix: str = "") -> tuple[str, ...]:
+        """Those that were asked for."""
+        return tuple(sorted(name for name in self.names if name.startswith(prefix)))
+
     def masked(self, text: str) -> str:
         """The text with names in place of secrets: the same, whatever they are."""
         for name in sorted(self.names):

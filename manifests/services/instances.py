@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pydantic import SecretStr
 
@@ -31,7 +32,9 @@ from manifests.services.settings import (
 COMPONENT = "Services"
 CONFIG = "settings.json"
 JWT_KEY = "k1"
-JWT_SECRET = f"services-jwt-{JWT_KEY}"
+JWT_SECRETS = "services-jwt-"  # before the name of a signing key
+JWT_SECRET = f"{JWT_SECRETS}{JWT_KEY}"
+LATE_SECONDS = 30  # in which every instance has read what was changed
 SECRETS = "services-"  # what the names of all the services' secrets begin with
 # What a revision may set; the rest follows from the topology and the catalogue.
 OPEN = ("limits", "breaker", "providers", "cors_origins", "log_level")
@@ -91,7 +94,7 @@ def server(
             str(context.layout.conf(node) / CONFIG),
         ),
         files=(
-            ConfigFile(CONFIG, found.to_json() + "\n", secret=True),
+            ConfigFile(CONFIG, found.to_json() + "\n", secret=True, fixed=found.fixed_json()),
             *tls.files(context, node),
         ),
         folders=("conf",),
@@ -161,7 +164,7 @@ def settings_at(
         host=place.host,
         port=places.PORT,
         zone=place.zone,
-        jwt=Jwt(active=JWT_KEY, keys={JWT_KEY: secrets.key(JWT_SECRET)}),
+        jwt=signing(secrets),
         mongo=_turned_mongo(stores.mongo, place.turn) if service.uses(Store.MONGO) else None,
         postgres=(
             _turned_postgres(stores.postgres, place.turn) if service.uses(Store.POSTGRES) else None
@@ -173,6 +176,30 @@ def settings_at(
         proxies=place.proxies,
         drain_seconds=place.drain_seconds,
     )
+
+
+def signing(secrets: SecretStore) -> Jwt:
+    """The signing keys: the newest signs, and one that is coming verifies already.
+
+    What signed before is good until its last token has run out, an instance being told late.
+    """
+    names = sorted(secrets.kept(JWT_SECRETS), key=_number) or [JWT_SECRET]
+    keys = {_key_name(name): secrets.key(name) for name in names}
+    coming = f"{JWT_SECRETS}k{_number(names[-1]) + 1}"
+    if (following := secrets.next(coming)) is not None:
+        keys[_key_name(coming)] = following
+    plain = Jwt(active=_key_name(names[-1]), keys=keys)
+    good = plain.access_seconds + plain.leeway_seconds + LATE_SECONDS
+    until = {_key_name(old): round(secrets.made_at(new)) + good for old, new in pairwise(names)}
+    return plain.model_copy(update={"until": until})
+
+
+def _key_name(secret: str) -> str:
+    return secret.removeprefix(JWT_SECRETS)
+
+
+def _number(secret: str) -> int:
+    return int(_key_name(secret).removeprefix("k"))
 
 
 def called_by(service: Service, deployed: Iterable[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ instances; passwords leave memory into that file and nowhere else.
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 from cluster.errors import InvalidInputError
 from cluster.problems import NOTHING, Problem, problems_of
 
-_SECRET_FIELDS = {"password", "access_key", "secret_key", "key", "keys", "secret"}
+_SECRET_FIELDS = {"password", "next", "access_key", "secret_key", "key", "keys", "secret"}
 REVEAL = "reveal"  # the serialization context in which secrets are written in clear
 HS256_BYTES = 32  # RFC 7518 §3.2: a key as long as the hash
 
@@ -71,22 +71,30 @@ class _Frozen(BaseModel):
 
 
 class MongoStore(_Frozen):
-    """The routers, and the application's user there."""
+    """The routers, and the application's user there.
+
+    `next`: a password that may be the one to log in with by now, while it is being changed.
+    """
 
     hosts: Annotated[tuple[HostPort, ...], Field(min_length=1)]
     user: str
     password: SecretStr
+    next: SecretStr | None = None
     auth_database: str = "admin"
 
 
 class PostgresStore(_Frozen):
-    """The proxies' pooled port (pgbouncer, by transaction), and the application's role."""
+    """The proxies' pooled port (pgbouncer, by transaction), and the application's role.
+
+    `next`: as of MongoStore.
+    """
 
     hosts: Annotated[tuple[str, ...], Field(min_length=1)]
     port: Port
     dbname: str
     user: str
     password: SecretStr
+    next: SecretStr | None = None
 
 
 class RedisStore(_Frozen):
@@ -119,12 +127,15 @@ class ServiceTls(_Frozen):
 class Jwt(_Frozen):
     """How tokens are signed (HS256): `active` signs, every key of `keys` verifies.
 
-    To rotate: add a key everywhere, make it active, remove the old one after `refresh_seconds`.
-    `leeway_seconds` is how far two machines' clocks may be apart.
+    To rotate: add a key everywhere, make it active, and let the old one verify until the last
+    access token that it signed has run out: that moment, in seconds since 1970, is its `until`.
+    (Refresh tokens are random, and not signed.) `leeway_seconds` is how far two machines' clocks
+    may be apart.
     """
 
     active: str
     keys: Annotated[dict[str, SigningKey], Field(min_length=1)]
+    until: dict[str, int] = {}
     issuer: str = "skillswap"
     audience: str = "skillswap-api"
     access_seconds: Annotated[int, Field(ge=1)] = 900
@@ -230,8 +241,30 @@ class Settings(_Frozen):
 
     def to_json(self) -> str:
         """The file's text, with every secret in clear: for a file of mode 0600 only."""
-        # Without TLS it says nothing of it: versions of before refuse what they do not know.
-        unsaid = {"tls"} if self.tls is None else set()
+        return self._json({})
+
+    def fixed_json(self) -> str:
+        """What an instance reads once, at its start: all but what `secrets rotate` changes."""
+        password = {"password", "next"}
+        return self._json(
+            {
+                "mongo": password,
+                "postgres": password,
+                "redis": password,
+                "jwt": {"active", "keys", "until"},
+            }
+        )
+
+    def _json(self, without: dict[str, set[str]]) -> str:
+        # What is not there goes unsaid: versions of before refuse what they do not know.
+        unsaid: dict[str, Any] = {name: {*fields} for name, fields in without.items()}
+        if self.tls is None:
+            unsaid["tls"] = True
+        for name, store in (("mongo", self.mongo), ("postgres", self.postgres)):
+            if store is not None and store.next is None:
+                unsaid.setdefault(name, set()).add("next")
+        if not self.jwt.until:
+            unsaid.setdefault("jwt", set()).add("until")
         return self.model_dump_json(indent=2, context={REVEAL: True}, exclude=unsaid)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from cluster.errors import InvalidInputError
 from manifests.services.settings import load
 from skillswap_ops.services.base import app, logs
+from skillswap_ops.services.base.current import Current
 from skillswap_ops.services.base.server import serve
 from skillswap_ops.services.registry import NAMES, definition
 
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
             settings = settings.model_copy(update={"instance": named})
         _require_name(given.name, settings.service)
         logs.configure(settings.log_level, service=settings.service, instance=settings.instance)
-        built = app.build(definition(given.name), settings)
+        built = app.build(definition(given.name), settings, Current(settings, given.config))
     except InvalidInputError as error:
         print(f"error: {error.message}", file=sys.stderr)  # noqa: T201
         return error.exit_code

@@ -17,8 +17,7 @@ from cluster.context import Context
 from cluster.schema.catalogue import BY_NAME, collections
 from cluster.schema.payments import HOME
 from cluster.schema.types import Entity
-from manifests.services.instances import JWT_KEY, JWT_SECRET
-from manifests.services.settings import Jwt
+from manifests.services.instances import signing
 from mongo import guarantees, nodes
 from mongo.client import Client as MongoClient
 from mongo.client import router_client
@@ -112,8 +111,9 @@ class Passports:
     """Access tokens, signed with the services' own key, each made anew before it runs out."""
 
     def __init__(self, context: Context) -> None:
-        jwt = Jwt(active=JWT_KEY, keys={JWT_KEY: context.secrets.key(JWT_SECRET)})
-        self._tokens, self._fresh = Tokens(jwt), jwt.access_seconds / 2
+        jwt = signing(context.secrets)
+        self._fresh = jwt.access_seconds / 2
+        self._tokens = Tokens(jwt, latest=lambda: signing(context.secrets))
         self._made: dict[str, tuple[float, str]] = {}
 
     def of(self, user: str) -> str:

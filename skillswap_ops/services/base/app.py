@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from manifests.services.settings import Settings
 from skillswap_ops.services.base import health, problems
+from skillswap_ops.services.base.current import Current
 from skillswap_ops.services.base.logs import logger
 from skillswap_ops.services.base.middleware import BodyLimit, Surroundings, problem_response
 from skillswap_ops.services.base.problems import ApiError, FieldProblem, Kind, Problem
@@ -52,9 +53,12 @@ class Definition:
     body_bytes: Callable[[Settings], int] = field(default=lambda s: s.limits.body_bytes)
 
 
-def build(definition: Definition, settings: Settings) -> FastAPI:
-    """The application. Raises InvalidInputError where the settings lack what it needs."""
-    runtime = Runtime(settings, definition.needs, definition.soft)
+def build(definition: Definition, settings: Settings, current: Current | None = None) -> FastAPI:
+    """The application. Raises InvalidInputError where the settings lack what it needs.
+
+    `current` are the settings' secrets as they are now; None: they stay.
+    """
+    runtime = Runtime(settings, definition.needs, definition.soft, current)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

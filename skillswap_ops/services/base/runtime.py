@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from cluster.errors import InvalidInputError
 from manifests.services.settings import Settings
 from skillswap_ops.services.base.calls import uncancelled
+from skillswap_ops.services.base.current import Current
 from skillswap_ops.services.base.metrics import Metrics
 from skillswap_ops.services.base.tokens import Tokens
 from skillswap_ops.services.base.upstreams import Upstreams
@@ -35,6 +36,10 @@ class Store(Protocol):
         """Raises where it cannot be reached."""
         ...
 
+    def renew(self) -> None:
+        """Take the password that is in force now for what is opened from here on."""
+        ...
+
     async def close(self) -> None:
         """End the connections."""
         ...
@@ -49,17 +54,25 @@ class Health:
 
 
 class Runtime:
-    """One instance. Raises InvalidInputError where the settings lack a store that it `needs`."""
+    """One instance. Raises InvalidInputError where the settings lack a store that it `needs`.
+
+    `current` are the settings' secrets as they are now.
+    """
 
     def __init__(
-        self, settings: Settings, needs: frozenset[str], soft: frozenset[str] = frozenset()
+        self,
+        settings: Settings,
+        needs: frozenset[str],
+        soft: frozenset[str] = frozenset(),
+        current: Current | None = None,
     ) -> None:
         for name in sorted(needs):
             if getattr(settings, name) is None:
                 raise InvalidInputError(f"{name}: is required by the service {settings.service}")
         self.settings = settings
         self.metrics = Metrics(settings.service, settings.instance, settings.version)
-        self.tokens = Tokens(settings.jwt)
+        self._current = current = current or Current(settings)
+        self.tokens = Tokens(settings.jwt, latest=lambda: current.jwt, renew=current.refresh)
         self.upstreams = Upstreams(settings, self.tokens, self.metrics)
         self.draining = False
         self._soft = soft
@@ -70,15 +83,15 @@ class Runtime:
         if "mongo" in needs and settings.mongo:
             from skillswap_ops.services.stores.mongo import Mongo
 
-            self._stores["mongo"] = Mongo(settings.mongo, settings, self.metrics)
+            self._stores["mongo"] = Mongo(settings.mongo, settings, self.metrics, current)
         if "postgres" in needs and settings.postgres:
             from skillswap_ops.services.stores.postgres import Postgres
 
-            self._stores["postgres"] = Postgres(settings.postgres, settings, self.metrics)
+            self._stores["postgres"] = Postgres(settings.postgres, settings, self.metrics, current)
         if "redis" in needs and settings.redis:
             from skillswap_ops.services.stores.redis import Redis
 
-            self._stores["redis"] = Redis(settings.redis, settings, self.metrics)
+            self._stores["redis"] = Redis(settings.redis, settings, self.metrics, current)
         if "s3" in needs and settings.s3:
             from skillswap_ops.services.stores.s3 import S3
 
@@ -108,6 +121,14 @@ class Runtime:
         """Begin to connect."""
         if "postgres" in self._stores:
             await self.postgres.open()
+
+    def renew(self) -> bool:
+        """Take the secrets that were changed; whether there were any."""
+        if not self._current.refresh():
+            return False
+        for store in self._stores.values():
+            store.renew()
+        return True
 
     async def close(self) -> None:
         """End all connections."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,25 +20,37 @@ LOOK_TICKS = 50  # five seconds
 class Server(uvicorn.Server):
     """uvicorn, whose end is ours: it would stop to listen at the first signal.
 
-    `secured` is what it shows its clients, looked at every few seconds.
+    `secured` is what it shows its clients, looked at every few seconds; `renew` takes secrets that
+    were changed, and says whether there were any.
     """
 
-    def __init__(self, config: uvicorn.Config, secured: ServerContext | None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        secured: ServerContext | None,
+        renew: Callable[[], bool] = lambda: False,
+    ) -> None:
         super().__init__(config)
         self._secured = secured
+        self._renew = renew
         if secured is not None:
             config.load()
             config.ssl = secured.context
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second, by uvicorn; whether it is to end."""
-        if self._secured is not None and counter % LOOK_TICKS == 0:
-            try:
-                if self._secured.refresh():
-                    logger().info("certificate renewed")
-            except OSError as error:
-                logger().warning("the new certificate cannot be read", why=str(error))
+        if counter % LOOK_TICKS == 0:
+            self._look()
         return await super().on_tick(counter)
+
+    def _look(self) -> None:
+        if self._renew():
+            logger().info("secrets renewed")
+        try:
+            if self._secured is not None and self._secured.refresh():
+                logger().info("certificate renewed")
+        except OSError as error:
+            logger().warning("the new certificate cannot be read", why=str(error))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -65,6 +77,7 @@ async def serve(app: FastAPI, settings: Settings) -> bool:
             ws_max_size=settings.limits.body_bytes,
         ),
         ServerContext(Path(settings.tls.certificate)) if settings.tls else None,
+        runtime.renew,
     )
     drains: set[asyncio.Task[None]] = set()
 

@@ -40,11 +40,26 @@ class Principal:
 
 
 class Tokens:
-    """Signs and verifies by the instance's settings."""
+    """Signs and verifies by the instance's settings.
 
-    def __init__(self, settings: Jwt, clock: Callable[[], float] = time.time) -> None:
-        self._settings = settings
+    `latest` tells them as they are now, `renew` looks for newer ones: for a key that nobody knows.
+    """
+
+    def __init__(
+        self,
+        settings: Jwt,
+        clock: Callable[[], float] = time.time,
+        *,
+        latest: Callable[[], Jwt] | None = None,
+        renew: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._latest = latest or (lambda: settings)
+        self._renew = renew
         self._clock = clock
+
+    @property
+    def _settings(self) -> Jwt:
+        return self._latest()
 
     def access(self, user: str, roles: tuple[str, ...]) -> str:
         """A user's access token, good for `access_seconds`."""
@@ -74,10 +89,18 @@ class Tokens:
 
     def _key(self, token: str) -> str:
         kid = jwt.get_unverified_header(token).get("kid")
-        key = self._settings.keys.get(kid) if isinstance(kid, str) else None
+        key = self._good(kid) if isinstance(kid, str) else None
         if key is None:
             raise jwt.InvalidKeyError("unknown kid")
-        return key.get_secret_value()
+        return key
+
+    def _good(self, kid: str) -> str | None:
+        if kid not in self._settings.keys:
+            self._renew()
+        known = self._settings
+        if kid not in known.keys or self._clock() > known.until.get(kid, float("inf")):
+            return None
+        return known.keys[kid].get_secret_value()
 
     def _sign(self, subject: str, roles: tuple[str, ...], seconds: int) -> str:
         now, jwt_settings = int(self._clock()), self._settings

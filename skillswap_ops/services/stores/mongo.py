@@ -1,5 +1,6 @@
 """MongoDB through the routers: declared write concerns, deadlines, retries, a breaker."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -19,9 +20,10 @@ from cluster.schema.catalogue import BY_NAME
 from cluster.schema.types import Entity
 from manifests.services.settings import MongoStore, Settings
 from mongo import guarantees
-from mongo.client import MECHANISM, secured
+from mongo.client import AUTHENTICATION_FAILED, MECHANISM, secured
 from mongo.outcomes import code_of
 from skillswap_ops.services.base.calls import Caller, UnavailableError, Way
+from skillswap_ops.services.base.current import Current
 from skillswap_ops.services.base.metrics import Metrics
 
 NAME = "mongo"
@@ -31,6 +33,7 @@ T = TypeVar("T")
 
 PING_SECONDS = 1.0
 POOL = 20  # connections of one instance to one router
+LEAVING_SECONDS = 30  # in which what is under way on connections of before has ended
 # Codes by which a server or router says that it cannot now, rather than that it will not.
 PASSING = frozenset(
     {6, 7, 11, 50, 64, 89, 91, 133, 189, 202, 262, 9001, 10107, 11600, 11602, 13435, 13436}
@@ -40,13 +43,28 @@ PASSING = frozenset(
 class Mongo:
     """One instance's connections to MongoDB."""
 
-    def __init__(self, store: MongoStore, settings: Settings, metrics: Metrics) -> None:
-        seconds = settings.deadlines.store
-        milliseconds = round(seconds * 1000)
-        self.client: guarantees.AsyncClient = AsyncMongoClient(
+    def __init__(
+        self,
+        store: MongoStore,
+        settings: Settings,
+        metrics: Metrics,
+        current: Current | None = None,
+    ) -> None:
+        self._store, self._settings = store, settings
+        self._current = current or Current(settings)
+        self._password = store.password.get_secret_value()
+        self._leaving: set[asyncio.Task[None]] = set()
+        self.client = self._opened()
+        way = Way(NAME, settings.deadlines.store, unavailable, bound=pymongo.timeout)
+        self._caller = Caller(way, settings.breaker, metrics)
+
+    def _opened(self) -> guarantees.AsyncClient:
+        store, settings = self._store, self._settings
+        milliseconds = round(settings.deadlines.store * 1000)
+        return AsyncMongoClient(
             list(store.hosts),
             username=store.user,
-            password=store.password.get_secret_value(),
+            password=self._password,
             authSource=store.auth_database,
             authMechanism=MECHANISM,
             appname=settings.instance,
@@ -57,8 +75,41 @@ class Mongo:
             tz_aware=True,
             **secured(settings.tls.trust if settings.tls else ""),
         )
-        way = Way(NAME, seconds, unavailable, bound=pymongo.timeout)
-        self._caller = Caller(way, settings.breaker, metrics)
+
+    def renew(self) -> None:
+        """Log in with the password that is in force, where no other may be so by now."""
+        found = self._current.passwords(NAME)
+        if not found.next and found.now != self._password:
+            self._change(found.now)
+
+    def _change(self, password: str) -> None:
+        """From here on with this one; what is under way on the old connections ends there."""
+        task = asyncio.get_running_loop().create_task(_close_later(self.client))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        self._password = password
+        self.client = self._opened()
+
+    async def _logged_in(self, work: Callable[[], Awaitable[T]], *, again: bool) -> T:
+        """The answer of `work`; where its log-in was refused, `again` with the other password.
+
+        Each connection logs in before anything is sent on it; but of several commands in `work`
+        some may be done, so that not everything can be tried again here.
+        """
+        tried = self.client
+        try:
+            return await work()
+        except OperationFailure as error:
+            if error.code != AUTHENTICATION_FAILED:
+                raise
+            if self.client is tried:
+                other = self._current.passwords(NAME).instead_of(self._password)
+                if not other:
+                    raise
+                self._change(other)
+            if not again:
+                raise
+        return await work()
 
     def of(self, entity: Entity | str) -> Collection:
         """A collection with its declared guarantee."""
@@ -71,13 +122,17 @@ class Mongo:
 
     async def read(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
         """The answer of a read; tried again where a server failed meanwhile."""
-        return await self._caller.call(operation, work, again=True)
+        return await self._caller.call(
+            operation, lambda: self._logged_in(work, again=True), again=True
+        )
 
     async def write(
         self, operation: str, work: Callable[[], Awaitable[T]], *, again: bool = False
     ) -> T:
         """The answer of a write; `again` where a second execution changes nothing."""
-        return await self._caller.call(operation, work, again=again)
+        return await self._caller.call(
+            operation, lambda: self._logged_in(work, again=again), again=again
+        )
 
     async def insert(self, entity: str, document: Document) -> bool:
         """Put a document; False where one with its id, or its unique fields, is there already.
@@ -132,12 +187,26 @@ class Mongo:
 
     async def ping(self) -> None:
         """Raises whatever the driver does where no router answers for the shards."""
+
+        async def ping() -> object:
+            return await self.client.admin.command("ping")
+
         with pymongo.timeout(PING_SECONDS):
-            await self.client.admin.command("ping")
+            await self._logged_in(ping, again=True)
 
     async def close(self) -> None:
         """End the connections."""
+        for task in self._leaving:
+            task.cancel()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         await self.client.close()
+
+
+async def _close_later(client: guarantees.AsyncClient) -> None:
+    try:
+        await asyncio.sleep(LEAVING_SECONDS)
+    finally:
+        await client.close()
 
 
 def unavailable(error: Exception) -> str | None:
@@ -150,6 +219,10 @@ def unavailable(error: Exception) -> str | None:
         return "no answer in time"
     if isinstance(error, AutoReconnect):
         return "no connection to a primary"
-    if isinstance(error, OperationFailure) and code_of(error) in PASSING:
-        return "the shard cannot answer now"
-    return None
+    return _refusal(error) if isinstance(error, OperationFailure) else None
+
+
+def _refusal(error: OperationFailure) -> str | None:
+    if error.code == AUTHENTICATION_FAILED:
+        return "the log-in is refused"
+    return "the shard cannot answer now" if code_of(error) in PASSING else None

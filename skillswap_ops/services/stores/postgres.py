@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString, TypeAlias, TypeVar
+from typing import Any, LiteralString, Self, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -15,6 +15,7 @@ from postgres.client import secured
 from postgres.guarantees import UnconfirmedCommitError, async_transaction
 from skillswap_ops.services.base import problems
 from skillswap_ops.services.base.calls import Caller, Way
+from skillswap_ops.services.base.current import Current
 from skillswap_ops.services.base.metrics import Metrics
 from skillswap_ops.services.base.problems import ApiError
 
@@ -26,22 +27,45 @@ T = TypeVar("T")
 POOL_LEAST, POOL_MOST = 1, 10  # pgbouncer shares the server's connections between instances
 CONNECT_SECONDS = 2  # a host; libpq's least
 LIFETIME_SECONDS = 600
+REFUSED = "authentication failed"  # of PostgreSQL and of pgbouncer; the driver has no code for it
 # SQLSTATE classes and codes by which the server or pooler says that it cannot now.
 PASSING_CLASSES = ("08", "53", "57P")
 PASSING = {"25006", "40001", "40P01", "57014"}  # 25006: a former primary, read-only by now
 
 
+class _Connection(AsyncConnection[Row]):
+    """Logs in with the password that is in force, or with the one that is about to be."""
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+        """With `passwords` in place of `password`. Raises psycopg's error of the last try."""
+        first, *others = kwargs.pop("passwords")()
+        try:
+            return await super().connect(conninfo, password=first, **kwargs)
+        except psycopg.OperationalError as error:
+            if not others or REFUSED not in str(error):
+                raise
+        return await super().connect(conninfo, password=others[0], **kwargs)
+
+
 class Postgres:
     """One instance's connections to PostgreSQL."""
 
-    def __init__(self, store: PostgresStore, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: PostgresStore,
+        settings: Settings,
+        metrics: Metrics,
+        current: Current | None = None,
+    ) -> None:
+        known = current or Current(settings)
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             kwargs={
                 "host": ",".join(store.hosts),
                 "port": store.port,
                 "dbname": store.dbname,
                 "user": store.user,
-                "password": store.password.get_secret_value(),
+                "passwords": lambda: known.passwords(NAME).all,
                 "connect_timeout": CONNECT_SECONDS,
                 "application_name": settings.instance,
                 "prepare_threshold": None,  # pgbouncer pools by transaction
@@ -51,7 +75,7 @@ class Postgres:
                 "keepalives_idle": 5,
                 **secured(settings.tls.trust if settings.tls else ""),
             },
-            connection_class=AsyncConnection[Row],
+            connection_class=_Connection,
             min_size=POOL_LEAST,
             max_size=POOL_MOST,
             max_lifetime=LIFETIME_SECONDS,
@@ -108,6 +132,9 @@ class Postgres:
         """Raises whatever the driver does where no proxy leads to a primary."""
         async with self._pool.connection() as connection:
             await connection.execute("SELECT 1")
+
+    def renew(self) -> None:
+        """Nothing: each new connection asks for its password."""
 
     async def close(self) -> None:
         """End the connections."""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from redis.asyncio import Redis as Client
+from redis.credentials import CredentialProvider
 from redis.exceptions import ConnectionError as LostConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as NoAnswerError
@@ -11,6 +12,7 @@ from redis.exceptions import TimeoutError as NoAnswerError
 from manifests.redis_client import secured
 from manifests.services.settings import RedisStore, Settings
 from skillswap_ops.services.base.calls import Caller, Way
+from skillswap_ops.services.base.current import Current
 from skillswap_ops.services.base.metrics import Metrics
 
 NAME = "redis"
@@ -21,12 +23,17 @@ SECONDS = 1.0  # it answers in a millisecond or not at all
 class Redis:
     """One instance's connections to Redis."""
 
-    def __init__(self, store: RedisStore, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: RedisStore,
+        settings: Settings,
+        metrics: Metrics,
+        current: Current | None = None,
+    ) -> None:
         self.client = Client(
             host=store.host,
             port=store.port,
-            username=store.user,
-            password=store.password.get_secret_value(),
+            credential_provider=_Password(store.user, current or Current(settings)),
             socket_timeout=SECONDS,
             socket_connect_timeout=SECONDS,
             health_check_interval=10,
@@ -43,9 +50,27 @@ class Redis:
         """Raises whatever the driver does where it does not answer."""
         await self.client.ping()
 
+    def renew(self) -> None:
+        """Nothing: each new connection asks for its password."""
+
     async def close(self) -> None:
         """End the connections."""
         await self.client.aclose()
+
+
+class _Password(CredentialProvider):
+    """The password as it is when a connection is opened; Redis takes two while it is changed."""
+
+    def __init__(self, user: str, current: Current) -> None:
+        self._user, self._current = user, current
+
+    def get_credentials(self) -> tuple[str, str]:
+        """User and password."""
+        return self._user, self._current.passwords(NAME).now
+
+    async def get_credentials_async(self) -> tuple[str, str]:
+        """The same."""
+        return self.get_credentials()
 
 
 def unavailable(error: Exception) -> str | None:

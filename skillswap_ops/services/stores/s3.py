@@ -85,6 +85,9 @@ class S3:
         """Raises whatever the driver does where the bucket cannot be reached."""
         await asyncio.to_thread(self._client.head_bucket, Bucket=self._bucket)
 
+    def renew(self) -> None:
+        """Nothing: its key is not changed while an instance runs."""
+
     async def close(self) -> None:
         """End the connections."""
         await asyncio.to_thread(self._client.close)

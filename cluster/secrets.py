@@ -78,12 +78,15 @@ class SecretStore:
         """What a secret will be: as it was staged before, else made now."""
         return self._get(name + NEXT, _key() if key else _password())
 
-    def adopt(self, name: str) -> None:
-        """Put in force what was staged; what was in force becomes its `former`. Idempotent."""
+    def adopt(self, name: str, after: str = "") -> None:
+        """Put in force what was staged; what was in force becomes its `former`. Idempotent.
+
+        `after`: the name under which that was in force, where it was another.
+        """
         staged = self._folder / (name + NEXT)
         if not staged.exists():
             return
-        if (old := self.find(name)) is not None:
+        if (old := self.find(after or name)) is not None:
             write_private(self._folder / (name + FORMER), old.get_secret_value())
         os.utime(staged)
         staged.replace(self._folder / name)

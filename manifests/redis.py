@@ -1,9 +1,10 @@
 """Redis, which carries chat between service instances: its server, its readiness, its status."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import redis
+from pydantic import SecretStr
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -28,6 +29,7 @@ READY_SECONDS = 30
 ANSWER_SECONDS = 1.0
 APPLICATION = "app"
 APPLICATION_SECRET = "redis-app"  # noqa: S105 - the name of the secret
+MONITOR = "monitor"
 ADMIN = "admin"
 ADMIN_SECRET = "redis-admin"  # noqa: S105 - the name of the secret
 TAKEN_SECONDS = 10
@@ -81,7 +83,7 @@ class _Pinged:
     def read(self) -> Sequence[Reading]:
         """Ping it. Raises UnreachableError."""
         try:
-            _client(self.context, self.node).ping()
+            client(self.context, self.node).ping()
         except redis.RedisError as error:
             raise UnreachableError(f"{self.node.name} does not answer: {error}") from error
         return ()
@@ -92,33 +94,52 @@ class _Pinged:
 
 def _server(context: Context, node: Node) -> Server:
     conf = context.layout.conf(node) / "redis.conf"
-    text = render(
+    passwords = {
+        user: context.secrets.get(secret(user)).get_secret_value()
+        for user in (APPLICATION, MONITOR, ADMIN)
+    }
+    return Server(
+        name=node.name,
+        node=node,
+        component=COMPONENT,
+        argv=(context.programs.find("redis-server", "redis-server"), str(conf)),
+        files=(
+            ConfigFile(
+                "redis.conf",
+                _conf(context, node, passwords),
+                secret=True,
+                # A running Redis is given other passwords by command (`manifests.rotation`).
+                fixed=_conf(context, node, dict.fromkeys(passwords, MASK)),
+            ),
+            *tls.files(context, node),
+        ),
+        ports=(PORT,),
+    )
+
+
+def secret(user: str) -> str:
+    """The name of the secret that a user logs in with."""
+    return f"redis-{user}"
+
+
+def _conf(context: Context, node: Node, passwords: Mapping[str, str]) -> str:
+    return render(
         "manifests",
         "redis.conf.j2",
         node=node,
         port=PORT,
         data=context.layout.data(node),
         max_memory_mb=context.topology.redis.max_memory_mb,
-        app_password=context.secrets.get(APPLICATION_SECRET).get_secret_value(),
-        monitor_password=context.secrets.get("redis-monitor").get_secret_value(),
-        admin_password=context.secrets.get(ADMIN_SECRET).get_secret_value(),
+        passwords=passwords,
         tls=tls.pem_file(context, node),
         trust=context.trust,
-    )
-    return Server(
-        name=node.name,
-        node=node,
-        component=COMPONENT,
-        argv=(context.programs.find("redis-server", "redis-server"), str(conf)),
-        files=(ConfigFile("redis.conf", text, secret=True), *tls.files(context, node)),
-        ports=(PORT,),
     )
 
 
 def _ready_step(context: Context, node: Node, start: str) -> Step:
     def check() -> Finding:
         try:
-            _client(context, node).ping()
+            client(context, node).ping()
         except redis.RedisError as error:
             return todo(f"no answer: {error}")
         return done("answers to the application's password")
@@ -141,8 +162,8 @@ def take(context: Context, node: Node) -> None:
 
     def told() -> bool:
         try:
-            client = _client(context, node, ADMIN, ADMIN_SECRET)
-            client.config_set("tls-cert-file", pem, "tls-key-file", pem)
+            admin = client(context, node, ADMIN, ADMIN_SECRET)
+            admin.config_set("tls-cert-file", pem, "tls-key-file", pem)
         except redis.RedisError as error:
             raise UnreachableError(f"{node.name} does not take it: {error}") from error
         return shows_its_own(context, node, PORT)
@@ -152,20 +173,26 @@ def take(context: Context, node: Node) -> None:
 
 def _status(context: Context, node: Node) -> NodeStatus:
     try:
-        _client(context, node).ping()
+        client(context, node).ping()
     except redis.RedisError as error:
         return NodeStatus(node, Health.DOWN, "-", detail=str(error))
     return NodeStatus(node, Health.OK, "primary")
 
 
-def _client(
+def client(
     context: Context, node: Node, user: str = APPLICATION, secret: str = APPLICATION_SECRET
 ) -> "redis.Redis":
+    """A connection as one of the users, made when it is used."""
+    return opened(node, user, context.secrets.get(secret))
+
+
+def opened(node: Node, user: str, password: SecretStr) -> "redis.Redis":
+    """The same, with this password."""
     return redis.Redis(
         host=node.address,
         port=PORT,
         username=user,
-        password=context.secrets.get(secret).get_secret_value(),
+        password=password.get_secret_value(),
         socket_timeout=ANSWER_SECONDS,
         socket_connect_timeout=ANSWER_SECONDS,
         retry=Retry(NoBackoff(), 0),  # by default it tries for seconds where nothing listens

@@ -3,21 +3,15 @@
 A reload would have the old process end what is left of its sessions after `hard-stop-after`.
 """
 
-import socket
-from pathlib import Path
-
 from cluster import tls
 from cluster.clock import wait_for
 from cluster.context import Context
-from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Kind, Node
 from cluster.plan import Step
 from cluster.shown import shows_its_own, step
-from postgres import names
+from postgres import control_socket, names
 
 TAKEN_SECONDS = 10
-ANSWER_SECONDS = 5.0
-ANSWER_BYTES = 64 * 1024
 
 
 def steps(context: Context) -> tuple[Step, ...]:
@@ -38,24 +32,10 @@ def take(context: Context, node: Node) -> None:
     def shown() -> bool:
         if shows_its_own(context, node, names.STATS_PORT):
             return True
-        _ask(control, f"set ssl cert {path} <<\n{given.text.strip()}\n\n", "Transaction")
-        _ask(control, f"commit ssl cert {path}\n", "Success!")
+        control_socket.ask(
+            control, f"set ssl cert {path} <<\n{given.text.strip()}\n\n", "Transaction"
+        )
+        control_socket.ask(control, f"commit ssl cert {path}\n", "Success!")
         return shows_its_own(context, node, names.STATS_PORT)
 
     wait_for(f"{node.name}'s certificate", shown, seconds=TAKEN_SECONDS, clock=context.clock)
-
-
-def _ask(control: Path, command: str, expected: str) -> None:
-    try:
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(ANSWER_SECONDS)
-            client.connect(str(control))
-            client.sendall(command.encode("ascii"))
-            answer = b""
-            while part := client.recv(ANSWER_BYTES):
-                answer += part
-    except OSError as error:
-        raise UnreachableError(f"{control} does not answer: {error}") from error
-    if expected.encode() not in answer:
-        said = " ".join(answer.decode("utf-8", "replace").split())
-        raise OpsError(f"HAProxy refuses {command.splitlines()[0]}: {said}")

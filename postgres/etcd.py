@@ -68,6 +68,12 @@ class Etcd:
         ):
             self._make(path, body)
 
+    def change_password(self, user: str, password: str) -> None:
+        """Give a user another password; tokens of the whole cluster end, and are asked for anew."""
+        answer = self._call("/v3/auth/user/changepw", {"name": user, "password": password})
+        if not answer.ok:
+            raise RefusedError(f"etcd refuses a new password for {user}: {_message(answer)}")
+
     def get(self, key: str) -> str | None:
         """The value of a key; None where there is none."""
         answer = self._call("/v3/kv/range", {"key": _encode(key)})

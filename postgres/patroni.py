@@ -19,13 +19,17 @@ SWITCHOVER_SECONDS = 30.0  # Patroni itself looks for the new leader for 20 s or
 
 @dataclass(frozen=True)
 class Member:
-    """A row of `/cluster`. `lag` is in bytes behind the leader, None where it is not known."""
+    """A row of `/cluster`. `lag` is in bytes behind the leader, None where it is not known.
+
+    `mark` names the passwords that it runs with (`postgres.servers.passwords_mark`).
+    """
 
     name: str
     role: str
     state: str
     timeline: int | None = None
     lag: int | None = None
+    mark: str = ""
 
     @property
     def leads(self) -> bool:
@@ -104,6 +108,7 @@ def parse_cluster(text: Mapping[str, object]) -> ClusterView:
             state=str(row.get("state", "")),
             timeline=_integer(row.get("timeline")),
             lag=_integer(row.get("lag")),
+            mark=_mark(row.get("tags")),
         )
         for row in (rows if isinstance(rows, list) else [])
         if isinstance(row, dict)
@@ -265,6 +270,10 @@ def _send(
     if not answer.ok:
         raise OpsError(f"{node.name}'s Patroni refuses {method} {path}: {answer.text[:200]}")
     return answer
+
+
+def _mark(tags: object) -> str:
+    return str(tags.get("credentials", "")) if isinstance(tags, dict) else ""
 
 
 def _integer(value: object) -> int | None:

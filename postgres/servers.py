@@ -1,5 +1,6 @@
 """The servers of the PostgreSQL side: what runs on each node, with which files."""
 
+import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from cluster.inventory import Kind, Node
 from cluster.render import render
 from cluster.server import ConfigFile, OnChange, Server, Volume
 from cluster.topology import PostgresRole
-from postgres import archive, names
+from postgres import archive, names, operators
 from postgres.dynamic import JsonObject, desired
 from postgres.scopes import (
     FOUNDED,
@@ -25,6 +26,7 @@ from postgres.scopes import (
     slot_name,
 )
 
+MARK_CHARACTERS = 12
 PATRONI_STOP_SECONDS = 60  # a clean shutdown waits for a checkpoint and for the standbys
 
 
@@ -162,7 +164,8 @@ def haproxy(context: Context, node: Node) -> Server:
         edge=context.topology.edge,
         members=primary_scope(context).members,
         socket=context.layout.run(node) / names.HAPROXY_SOCKET,
-        stats=Login(names.STATS_USER, names.password(context, names.STATS_USER)),
+        stats_user=names.STATS_USER,
+        operators=operators.path(context, node),
         ms=lambda seconds: f"{round(seconds * 1000)}ms",
         tls=tls.pem_file(context, node),
         trust=context.trust,
@@ -172,7 +175,11 @@ def haproxy(context: Context, node: Node) -> Server:
         node=node,
         component=names.EDGE,
         argv=(context.programs.find("haproxy", "haproxy"), "-W", "-db", "-f", str(conf)),
-        files=(ConfigFile(conf.name, text, secret=True), *tls.files(context, node)),
+        files=(
+            ConfigFile(conf.name, text, secret=True),
+            operators.file(context),
+            *tls.files(context, node),
+        ),
         folders=("conf", "run"),
         ports=(names.POOLED_PORT, names.DIRECT_PORT, names.READS_PORT, names.STATS_PORT),
         on_change=OnChange.RELOAD,
@@ -188,6 +195,7 @@ def _patroni_yml(context: Context, scope: Scope, node: Node) -> str:
         "patroni.yml.j2",
         scope=scope,
         node=node,
+        mark=passwords_mark(context, scope),
         rest=Login(names.REST_USER, names.password(context, names.REST_USER)),
         etcd=_etcd_login(context, scope) if scope.etcd else None,
         dynamic=_yaml(dynamic_configuration(context, scope)) if founds else None,
@@ -206,6 +214,15 @@ def _patroni_yml(context: Context, scope: Scope, node: Node) -> str:
         trust=context.trust,
         may_lead=node.role is not PostgresRole.ASYNCHRONOUS or scope.away,
     )
+
+
+def passwords_mark(context: Context, scope: Scope) -> str:
+    """Names the passwords of a scope's Patroni, and says nothing of them: they are 192 bits."""
+    accounts = (names.SUPERUSER, names.REPLICATION, names.REWIND, names.REST_USER)
+    known = [names.password(context, account) for account in accounts]
+    if scope.etcd:
+        known.append(names.etcd_password(context, scope.name, names.ETCD_USER))
+    return hashlib.sha256("\0".join(known).encode()).hexdigest()[:MARK_CHARACTERS]
 
 
 def _etcd_login(context: Context, scope: Scope) -> Login:

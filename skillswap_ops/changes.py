@@ -13,6 +13,7 @@ from cluster.topology_file import load_topology
 from mongo import former as mongo
 from postgres import former as postgres
 from postgres import regions, restore_state
+from skillswap_ops.rotating import refuse_half_done
 from skillswap_ops.wiring import LocalContext
 
 LEAVES = {
@@ -26,12 +27,15 @@ OF_SHARDS = frozenset({Kind.SHARD, Kind.ARBITER})
 
 def check_change(context: LocalContext, *, leaving: bool = False) -> None:
     """Raises RefusedError where the topology would move or drop a node that has data, or add one
-    to an etcd, or where a restore or a change of the leading region is half done.
+    to an etcd, or where a restore, a change of the leading region, or of a secret of servers that
+    run is half done.
 
     `leaving`: what a command takes out may be dropped.
     """
     regions.refuse_half_done(context.layout)
     restore_state.refuse_half_done(context.layout)
+    if context.target.supervisor.alive():  # else nothing could go on with it before it is started
+        refuse_half_done(context.layout)
     before = _before(context)
     with_data = [node for node in before.nodes if context.layout.data(node).exists()]
     dropped = {node.name: node for node in (*with_data, *former(context))}

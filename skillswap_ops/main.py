@@ -32,6 +32,7 @@ COMMANDS = {
     "pg": ("pg", "PostgreSQL on an ordinary day: switch over, copy a member anew, remove one."),
     "restart": ("restart", "Restart the servers one at a time, in the right order."),
     "certs": ("certs", "Certificates: what each port shows, and new ones without a restart."),
+    "secrets": ("secrets", "Passwords and keys: what each opens, and new ones without an outage."),
     "audit": ("audit", "Who changed what, and when: show the book, verify its chain."),
     "stop": ("stop", "Stop every server cleanly; data stays, `provision` starts it again."),
     "destroy": ("destroy", "Stop and remove the cluster, with its data and its backups."),

@@ -183,15 +183,25 @@ def signing(secrets: SecretStore) -> Jwt:
 
     What signed before is good until its last token has run out, an instance being told late.
     """
-    names = sorted(secrets.kept(JWT_SECRETS), key=_number) or [JWT_SECRET]
+    names = signing_secrets(secrets)
     keys = {_key_name(name): secrets.key(name) for name in names}
-    coming = f"{JWT_SECRETS}k{_number(names[-1]) + 1}"
-    if (following := secrets.next(coming)) is not None:
-        keys[_key_name(coming)] = following
+    coming = following(names[-1])
+    if (key := secrets.next(coming)) is not None:
+        keys[_key_name(coming)] = key
     plain = Jwt(active=_key_name(names[-1]), keys=keys)
     good = plain.access_seconds + plain.leeway_seconds + LATE_SECONDS
     until = {_key_name(old): round(secrets.made_at(new)) + good for old, new in pairwise(names)}
     return plain.model_copy(update={"until": until})
+
+
+def signing_secrets(secrets: SecretStore) -> list[str]:
+    """The names of the signing keys' secrets, the one that signs last."""
+    return sorted(secrets.kept(JWT_SECRETS), key=_number) or [JWT_SECRET]
+
+
+def following(secret: str) -> str:
+    """The name of the secret that comes after that one."""
+    return f"{JWT_SECRETS}k{_number(secret) + 1}"
 
 
 def _key_name(secret: str) -> str:

@@ -19,7 +19,7 @@ from cluster.errors import OpsError, UnreachableError
 from cluster.server import Server
 from cluster.target import Target
 
-TAKEN_SECONDS = 30.0  # mongos, and a busy Patroni, look again after so long
+TAKEN_SECONDS = 60.0  # mongos looks at its users every 30 s
 REFUSED_SECONDS = 60.0
 SILENT_SECONDS = 5.0  # a door that says nothing for so long is not asked any more
 

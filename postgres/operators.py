@@ -37,6 +37,7 @@ def take(context: Context, node: Node, *passwords: str) -> None:
     if found is None:
         raise OpsError(f"{node.name} does not say which list it has begun: {said.strip()[:200]}")
     version = found[1]
-    for password in passwords:
-        control_socket.ask(control, f"add acl @{version} {known} {password}\n")
-    control_socket.ask(control, f"commit acl @{version} {known}\n")
+    lines = [f"add acl @{version} {known} {password}" for password in passwords]
+    for line in (*lines, f"commit acl @{version} {known}"):
+        if control_socket.ask(control, f"{line}\n").strip():  # it says nothing of what it has done
+            raise OpsError(f"{node.name} refuses to {' '.join(line.split()[:2])}")

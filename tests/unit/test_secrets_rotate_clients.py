@@ -158,8 +158,10 @@ def test_mongo_is_tried_with_the_other_password_where_one_is_refused(file: Path)
         assert await store.read("find", work) == "done"
         assert await store.read("find", work) == "done"
         assert tried == ["old", "new", "new"]
-        put(file, settings("new"))
         same = store.client
+        store.renew()
+        assert store.client is same
+        put(file, settings("new"))
         store.renew()
         assert store.client is same
         await store.close()

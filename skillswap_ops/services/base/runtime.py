@@ -123,12 +123,11 @@ class Runtime:
             await self.postgres.open()
 
     def renew(self) -> bool:
-        """Take the secrets that were changed; whether there were any."""
-        if not self._current.refresh():
-            return False
+        """Take the secrets that were changed; whether any were, since anybody looked last."""
+        changed = self._current.refresh()
         for store in self._stores.values():
             store.renew()
-        return True
+        return changed
 
     async def close(self) -> None:
         """End all connections."""

@@ -13,7 +13,7 @@ from cluster.topology_file import load_topology
 from mongo import former as mongo
 from postgres import former as postgres
 from postgres import regions, restore_state
-from skillswap_ops.rotating import refuse_half_done
+from skillswap_ops.rotating import refuse_half_rotated
 from skillswap_ops.wiring import LocalContext
 
 LEAVES = {
@@ -34,8 +34,7 @@ def check_change(context: LocalContext, *, leaving: bool = False) -> None:
     """
     regions.refuse_half_done(context.layout)
     restore_state.refuse_half_done(context.layout)
-    if context.target.supervisor.alive():  # else nothing could go on with it before it is started
-        refuse_half_done(context.layout)
+    refuse_half_rotated(context)
     before = _before(context)
     with_data = [node for node in before.nodes if context.layout.data(node).exists()]
     dropped = {node.name: node for node in (*with_data, *former(context))}

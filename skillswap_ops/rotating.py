@@ -163,12 +163,14 @@ def rotate_all(context: LocalContext, asked: Sequence[str], say: Say) -> list[Ro
         return done
 
 
-def refuse_half_done(layout: Layout) -> None:
+def refuse_half_rotated(context: LocalContext) -> None:
     """Raises RefusedError where a secret is between two: what is about to be written would undo it.
 
-    A server that takes the new one already would refuse whoever sets it right.
+    A server that takes the new one already would refuse whoever sets it right. Where none runs,
+    they are started with what is in force: nothing could go on with the rest before that.
     """
-    if half := SecretStore(layout.secrets).half_rotated():
+    half = context.secrets.half_rotated()
+    if half and context.target.supervisor.alive():
         raise RefusedError(
             f"`secrets rotate` was cut off: {', '.join(half)}",
             "run `skillswap-ops secrets rotate` again: it goes on",

@@ -1,6 +1,8 @@
 """What a topology file may change of a cluster that is there: by folders alone, without servers."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -54,6 +56,22 @@ def test_a_dropped_member_is_refused_and_its_command_is_named(tmp_path: Path) ->
     )
     check_change(local(tmp_path), leaving=True)
     check_change(local(tmp_path, FIVE))
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_secret_between_two_is_ended_first_where_servers_run(
+    tmp_path: Path, *, runs: bool
+) -> None:
+    made = local(tmp_path)
+    made.secrets.get("mongo-app")
+    made.secrets.stage("mongo-app")
+    target = SimpleNamespace(supervisor=SimpleNamespace(alive=lambda: runs))
+    context = replace(made, target=cast("LocalTarget", target))
+    if runs:
+        with pytest.raises(RefusedError, match="cut off: mongo-app"):
+            check_change(context)
+    else:
+        check_change(context)
 
 
 def test_a_member_is_seen_that_the_clusters_own_file_has_no_more(tmp_path: Path) -> None:

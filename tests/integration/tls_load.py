@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import httpx
 import numpy as np
+import psycopg
+from pymongo.errors import PyMongoError
 
 from cluster.drill.contracts import Writer
 from cluster.drill.ledger import op_id
@@ -65,7 +67,10 @@ class Ledger:
 
     def write(self, sequence: int) -> str:
         """One operation."""
-        self._writer = self._writer or self.store.open_writer(self.number)
+        try:
+            self._writer = self._writer or self.store.open_writer(self.number)
+        except (psycopg.Error, PyMongoError) as error:
+            return f"NOT SENT: {str(error).splitlines()[0]}"
         op = op_id(self.number, sequence)
         result = self._writer.write(op)
         self.retries += result.retries

@@ -1,15 +1,17 @@
 """MongoDB's secrets as they are rotated: its users' passwords at once, the key file by restarts."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from pydantic import SecretStr
 
 from cluster.clock import wait_for
 from cluster.context import Context
-from cluster.errors import RefusedError, UnreachableError
+from cluster.drill.contracts import Observer
+from cluster.errors import OpsError, RefusedError, UnreachableError
 from cluster.inventory import Node
-from cluster.rolling import READY_SECONDS, Group, Restart, refuse, roll
+from cluster.rolling import READY_SECONDS, Group, Move, Restart, refuse, roll
 from cluster.rotation import Door, Rotatable, Say, Taker
 from cluster.server import Server
 from mongo import nodes, rolling, servers, users
@@ -118,22 +120,71 @@ def _restart_archiver(context: Context, target: Taker) -> None:
     """It reads its password once. Raises UnreachableError where it is not level in time."""
     for group in rolling.archiver_groups(context):
         for node in nodes.archivers(context):
-            if not _as_written(target, (servers.archiver(context, node),)):
+            if not target.started_as_written(servers.archiver(context, node)):
                 group.make(Restart(node.name))
 
 
 def _restart_all(context: Context, target: Taker, say: Say) -> None:
-    """Every set and then the routers, unless all of it runs with the key file that it should have.
+    """Whoever does not run with the key file that it should have: every set, then the routers.
 
     Raises RefusedError where a group could not stand it, UnreachableError where one is not whole
     in time.
     """
-    waiting = [group for group, members in _groups(context) if not _as_written(target, members)]
+    found = [_Rest(group, target, tuple(members)) for group, members in _groups(context)]
+    waiting = [rest for rest in found if rest.members]
     if waiting:
         _await_stand(context, waiting)
-        refuse(waiting)
-    for group in waiting:
-        roll(group, context.clock, say)
+    for rest in waiting:
+        _roll(context, rest, say)
+
+
+def _roll(context: Context, rest: "_Rest", say: Say) -> None:
+    """A look that nobody answers on a busy machine is no reason to leave it half done."""
+    for last in (False, False, True):
+        try:
+            roll(rest, context.clock, say)
+        except OpsError as error:
+            if last:
+                raise
+            say(f"{rest.name}: {error.message}; again once all is well")
+            _await_stand(context, (rest,))
+        else:
+            return
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """The members of a group that are to be restarted still; who runs as written is left alone."""
+
+    group: Group
+    target: Taker
+    servers: tuple[Server, ...]
+
+    @property
+    def name(self) -> str:
+        """The group's."""
+        return self.group.name
+
+    @property
+    def members(self) -> Sequence[str]:
+        """Those that do not run with their files as they should be."""
+        return [one.name for one in self.servers if not self.target.started_as_written(one)]
+
+    def leader(self) -> str:
+        """Who leads the whole group."""
+        return self.group.leader()
+
+    def why_not(self, move: Move) -> str:
+        """What keeps the whole group from standing it."""
+        return self.group.why_not(move)
+
+    def make(self, move: Move) -> None:
+        """Make it."""
+        self.group.make(move)
+
+    def observer(self) -> Observer | None:
+        """The group's."""
+        return self.group.observer()
 
 
 def _groups(context: Context) -> Iterable[tuple[Group, Sequence[Server]]]:
@@ -141,10 +192,6 @@ def _groups(context: Context) -> Iterable[tuple[Group, Sequence[Server]]]:
         yield group, [servers.member(context, one, node) for node in one.nodes]
     (routers,) = rolling.router_groups(context)
     yield routers, [servers.router(context, node) for node in nodes.routers(context)]
-
-
-def _as_written(target: Taker, members: Iterable[Server]) -> bool:
-    return all(target.started_as_written(member) for member in members)
 
 
 def _await_stand(context: Context, waiting: Sequence[Group]) -> None:

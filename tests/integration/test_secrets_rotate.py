@@ -123,12 +123,20 @@ def served(lab: Lab, seconds: float) -> Iterator["subprocess.Popen[str]"]:
         running.wait()
 
 
-def verdict(running: "subprocess.Popen[str]") -> dict[str, object]:
-    """What the load found; its own promise is 99 % acknowledged, and nothing lost."""
+def verdict(running: "subprocess.Popen[str]", *, refused: bool) -> list[dict[str, object]]:
+    """The load's steps. Nothing that was acknowledged is lost; unless `refused`, none failed.
+
+    What a slow machine did not get to send is no failure.
+    """
     out, _ = running.communicate(timeout=LOAD_SECONDS + 120)
-    found = cast("dict[str, object]", json.loads(out))
-    assert running.returncode == 0, json.dumps(found, indent=1)[:4000]
-    return found
+    found = json.loads(out)
+    steps = cast("list[dict[str, object]]", found["steps"])
+    shown = json.dumps(found, indent=1)[:4000]
+    assert all(step["acked"] for step in steps), shown
+    assert not [step for step in steps if step["lost"]], shown
+    if not refused:
+        assert not [step for step in steps if step["failed"] or step["unknown"]], shown
+    return steps
 
 
 def table(context: LocalContext) -> tuple[Rotatable, ...]:
@@ -156,10 +164,17 @@ def pids(context: LocalContext) -> dict[str, int | None]:
     return {one.name: context.target.state(one).pid for one in all_servers(context)}
 
 
-def failures(lab: Lab) -> list[str]:
-    rows = cast("list[dict[str, str]]", lab.json("verify", code=None))
-    assert len(rows) > 60
-    return [row["reason"].splitlines()[-1] for row in rows if row["outcome"] == "failed"]
+def assert_well(lab: Lab) -> None:
+    """Every requirement holds, once a busy machine has come to rest."""
+
+    def holds() -> bool:
+        rows = cast("list[dict[str, str]]", lab.json("verify", code=None))
+        failed = [row["reason"].splitlines()[-1] for row in rows if row["outcome"] == "failed"]
+        if failed or len(rows) < 60:
+            raise UnreachableError("; ".join(failed))
+        return True
+
+    wait_for("all requirements", holds, seconds=300, every=5)
 
 
 def rotate_killed(lab: Lab, names: list[str], kills: int, moments: random.Random) -> int:
@@ -193,7 +208,7 @@ def test_named_ones_alone_are_rotated(lab: Lab) -> None:
     assert {name for name in before if before[name] != after[name]} == {*names}
     assert_refused(context, before, names)
     assert pids(context) == processes
-    assert failures(lab) == []
+    assert_well(lab)
     assert context.secrets.half_rotated() == ()
 
 
@@ -207,8 +222,7 @@ def test_all_but_the_key_file_rotate_under_load_however_often_they_are_killed(la
         killed = rotate_killed(lab, names, KILLS, moments)
         print(f"{killed} kills, {watch.tries} tries at doors, {watch.retries} retries")
         assert killed
-        found = verdict(load)
-        print(json.dumps(found["steps"]))
+        print(json.dumps(verdict(load, refused=False)))
     assert not watch.neither
     after = secrets_of(context)
     assert {name for name in names if before[name] == after[name]} == set()
@@ -216,7 +230,7 @@ def test_all_but_the_key_file_rotate_under_load_however_often_they_are_killed(la
     assert context.secrets.half_rotated() == ()
     moved = {name for name, pid in pids(context).items() if processes[name] != pid}
     assert {name.rsplit("-", 1)[0] for name in moved} <= RESTARTED, moved
-    assert failures(lab) == []
+    assert_well(lab)
     keys = signing(context.secrets)
     assert all(until > time.time() for until in keys.until.values())
     assert {row["name"]: row["half"] for row in listed(lab)}[JWT] is False
@@ -235,11 +249,11 @@ def test_the_key_file_rolls_under_load_and_goes_on_where_it_was_killed(lab: Lab)
     with served(lab, LOAD_SECONDS) as load:
         wait_for("the load", lambda: load.poll() is None, seconds=5)
         rotate_killed(lab, [KEYFILE_SECRET], 2, moments)
-        verdict(load)
+        print(json.dumps(verdict(load, refused=True)))  # elections and restarts have their gaps
     assert secrets_of(context)[KEYFILE_SECRET] != before[KEYFILE_SECRET]
     assert_refused(context, before, [KEYFILE_SECRET])
     for node in context.inventory.nodes:
         file = context.layout.conf(node) / "keyfile"
         if file.exists():
             assert before[KEYFILE_SECRET].get_secret_value() not in file.read_text()
-    assert failures(lab) == []
+    assert_well(lab)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -10,8 +10,11 @@ from typing import cast
 import pytest
 from pydantic import SecretStr
 
+import mongo.rotation
 from cluster.context import Context
-from cluster.errors import InvalidInputError, RefusedError
+from cluster.errors import InvalidInputError, RefusedError, UnreachableError
+from cluster.local.target import LocalTarget
+from cluster.rolling import HandOver, Move
 from cluster.rotation import Rotatable
 from cluster.secrets import SecretStore
 from cluster.server import Server
@@ -238,3 +241,49 @@ def test_a_proxys_operators_are_exchanged_at_once_and_no_password_is_in_an_error
         f"prepare acl {path}", f"add acl @7 {path} old", f"add acl @7 {path} new",
         f"commit acl @7 {path}",
     ]  # fmt: skip
+
+
+@dataclass
+class Group:
+    """Three members; whoever led gives its lead to the first one that was restarted."""
+
+    name: str = "set"
+    members: tuple[str, ...] = ("a", "b", "c")
+    leads: str = "a"
+    silent: int = 0
+    done: list[str] = field(default_factory=list)
+
+    def leader(self) -> str:
+        if "b" in self.done and self.silent:
+            self.silent -= 1
+            raise UnreachableError("set has no primary")
+        return self.leads
+
+    def why_not(self, _move: Move) -> str:
+        return ""
+
+    def make(self, move: Move) -> None:
+        if isinstance(move, HandOver):
+            self.leads = self.done[0]
+        else:
+            self.done.append(move.member)
+
+    def observer(self) -> None:
+        return None
+
+
+def test_a_restart_that_was_cut_off_or_not_answered_restarts_nobody_twice(
+    context: LocalContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, told = Group(silent=1), []
+    node = context.inventory.nodes[0]
+    servers = [Server(name, node, "set", ("x",)) for name in group.members]
+    target = SimpleNamespace(started_as_written=lambda one: one.name in group.done)
+    monkeypatch.setattr(mongo.rotation, "_groups", lambda _: [(group, servers)])
+    group.done.append("c")
+    mongo.rotation._restart_all(context, cast("LocalTarget", target), told.append)
+    assert group.done == ["c", "b", "a"]
+    assert group.leads == "c"
+    assert "set: set has no primary; again once all is well" in told
+    mongo.rotation._restart_all(context, cast("LocalTarget", target), told.append)
+    assert group.done == ["c", "b", "a"]

@@ -38,10 +38,10 @@ pytestmark = [pytest.mark.servers, pytest.mark.exhaustive]
 
 MVP = [service.name for service in CATALOGUE.at(Stage.MVP)]
 SEED = int(os.environ.get("SKILLSWAP_OPS_TEST_SEED", "0")) or random.SystemRandom().randrange(10**6)
-KILLS = 6
-LONGEST = 15.0  # seconds until a kill
+KILLS = 8
+LONGEST = 4.0  # seconds from a line of progress to a kill
 PATIENCE = 15.0  # seconds that neither secret may be let in before it is an outage
-LOAD_SECONDS = 240
+LOAD_SECONDS = 180
 RESTARTED = {"archiver"}  # by a rotation of all but the key file; no client feels it
 
 
@@ -150,14 +150,15 @@ def secrets_of(context: LocalContext) -> dict[str, SecretStr]:
 
 
 def assert_refused(context: LocalContext, old: dict[str, SecretStr], names: list[str]) -> None:
-    still = [
-        door.name
-        for one in table(context)
-        if one.name in names
-        for door in one.doors()
-        if door.opens(old[one.name])
-    ]
-    assert not still
+    """No door opens to what was; one that a busy machine is slow to answer at is asked again."""
+    for one in table(context):
+        for door in one.doors() if one.name in names else ():
+
+            def refused(door: Door = door, secret: SecretStr = old[one.name]) -> bool:
+                assert not door.opens(secret), door.name
+                return True
+
+            wait_for(door.name, refused, seconds=60, every=1)
 
 
 def pids(context: LocalContext) -> dict[str, int | None]:
@@ -178,24 +179,32 @@ def assert_well(lab: Lab) -> None:
 
 
 def rotate_killed(lab: Lab, names: list[str], kills: int, moments: random.Random) -> int:
-    """kill -9 at random moments, and run again; how many were killed before they were done."""
-    killed = 0
+    """kill -9 at random moments, and go on with what is left; how many were killed at work.
+
+    A moment is some time after so many lines of progress: how fast a machine is, is not tested.
+    """
+    killed, left = 0, names
     for _ in range(kills):
         running = subprocess.Popen(
-            lab.command("secrets", "rotate", "--yes", *names),
+            lab.command("secrets", "rotate", "--yes", *left),
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        moment = moments.uniform(0.5, LONGEST)
+        lines, pause = moments.randrange(4), moments.uniform(0, LONGEST)
+        assert running.stderr is not None
+        seen = [line for _, line in zip(range(lines), running.stderr, strict=False)]
         try:
-            running.wait(moment)
+            running.wait(pause)
         except subprocess.TimeoutExpired:
             running.send_signal(signal.SIGKILL)
             running.wait()
             killed += 1
-            half = lab.context.secrets.half_rotated()
-            print(f"killed after {moment:.2f} s, half rotated: {', '.join(half) or 'none'}")
-    lab.run("secrets", "rotate", "--yes", *names, seconds=600)
+        half = lab.context.secrets.half_rotated()
+        print(f"killed after {len(seen)} lines and {pause:.2f} s, half: {', '.join(half) or '-'}")
+        file = lab.context.layout.root / rotating.LEFT
+        left = file.read_text().split() if file.exists() else names
+    lab.run("secrets", "rotate", "--yes", *left, seconds=900)
     return killed
 
 

@@ -42,6 +42,8 @@ KILLS = 8
 LONGEST = 4.0  # seconds from a line of progress to a kill
 PATIENCE = 15.0  # seconds that neither secret may be let in before it is an outage
 LOAD_SECONDS = 180
+# What an overloaded machine does to a load; a refused log-in is a 401, or a 503 of a service.
+SLOW = ("timeout", "no free worker", "still at a step before", "turned away at")
 RESTARTED = {"archiver"}  # by a rotation of all but the key file; no client feels it
 
 
@@ -126,7 +128,7 @@ def served(lab: Lab, seconds: float) -> Iterator["subprocess.Popen[str]"]:
 def verdict(running: "subprocess.Popen[str]", *, refused: bool) -> list[dict[str, object]]:
     """The load's steps. Nothing that was acknowledged is lost; unless `refused`, none failed.
 
-    What a slow machine did not get to send is no failure.
+    What a slow machine did not get to send, or to answer, is no failure.
     """
     out, _ = running.communicate(timeout=LOAD_SECONDS + 120)
     found = json.loads(out)
@@ -135,7 +137,9 @@ def verdict(running: "subprocess.Popen[str]", *, refused: bool) -> list[dict[str
     assert all(step["acked"] for step in steps), shown
     assert not [step for step in steps if step["lost"]], shown
     if not refused:
-        assert not [step for step in steps if step["failed"] or step["unknown"]], shown
+        assert not [step for step in steps if step["failed"]], shown
+        said = {reason for step in steps for reason in cast("dict[str, int]", step["errors"])}
+        assert not [reason for reason in said if not reason.startswith(SLOW)], shown
     return steps
 
 

@@ -7,7 +7,9 @@ member that is dropped from the file would go on running unseen.
 from collections.abc import Iterator, Sequence
 
 from cluster.errors import RefusedError
+from cluster.files import write_atomic
 from cluster.inventory import Inventory, Kind, Node, inventory, moved
+from cluster.layout import Layout
 from cluster.topology import Topology
 from cluster.topology_file import load_topology
 from mongo import former as mongo
@@ -23,6 +25,7 @@ LEAVES = {
     Kind.POSTGRES: "pg member remove",
 }
 OF_SHARDS = frozenset({Kind.SHARD, Kind.ARBITER})
+FORMER_SHARDS = "former-shards"  # in the cluster's folder
 
 
 def check_change(context: LocalContext, *, leaving: bool = False) -> None:
@@ -48,6 +51,7 @@ def check_change(context: LocalContext, *, leaving: bool = False) -> None:
         old_topology = load_topology(context.layout.topology)
         problems += _for_good(old_topology, context.topology, with_data)
     problems += _second_etcds(before, with_data, context.inventory)
+    problems += _names_again(context, before)
     if gone := [node.name for node in lost if not leaving or node.name not in commands]:
         problems.append(f"not in the topology any more: {', '.join(gone)}")
     if not problems:
@@ -61,6 +65,20 @@ def check_change(context: LocalContext, *, leaving: bool = False) -> None:
         "`tls.enabled`, `postgres.wal_volume` and the size of each etcd; members and shards leave "
         "by commands of `mongo` and `pg`; to begin anew, `destroy` first",
     )
+
+
+def former_shards(layout: Layout) -> frozenset[str]:
+    """The names of the shards that have left."""
+    try:
+        return frozenset((layout.root / FORMER_SHARDS).read_text("utf-8").split())
+    except FileNotFoundError:
+        return frozenset()
+
+
+def remember_shard(layout: Layout, name: str) -> None:
+    """A shard leaves: what is archived under its name is its own."""
+    names = sorted(former_shards(layout) | {name})
+    write_atomic(layout.root / FORMER_SHARDS, "\n".join(names) + "\n")
 
 
 def former(context: LocalContext) -> tuple[Node, ...]:
@@ -97,6 +115,14 @@ def _for_good(old: Topology, new: Topology, with_data: Sequence[Node]) -> Iterat
         yield f"postgres.wal_volume would change from {volumes[0]} to {volumes[1]} MiB"
     if old.tls.enabled != new.tls.enabled and with_data:
         yield f"tls.enabled would change to {str(new.tls.enabled).lower()}"
+
+
+def _names_again(context: LocalContext, before: Inventory) -> Iterator[str]:
+    """New shards by the name of one that has left: the archive of its oplog goes by that."""
+    there = {node.group for node in before.nodes}
+    for shard in context.topology.mongo.shards:
+        if shard.name in former_shards(context.layout) and shard.name not in there:
+            yield f"{shard.name} was a shard that has left: a new one needs another name"
 
 
 def _second_etcds(before: Inventory, with_data: Sequence[Node], wanted: Inventory) -> Iterator[str]:

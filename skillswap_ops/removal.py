@@ -29,7 +29,7 @@ from mongo.nodes import SetNodes
 from mongo.upkeep import SteppedDown, replica_set_named
 from postgres.scopes import Scope, scopes
 from postgres.switchover import SwitchedOver, await_whole
-from skillswap_ops.changes import OF_SHARDS, check_change
+from skillswap_ops.changes import OF_SHARDS, check_change, remember_shard
 from skillswap_ops.upkeep import at_work
 from skillswap_ops.wiring import LocalContext
 
@@ -156,6 +156,7 @@ def mongo_shard(context: LocalContext, name: str, say: Say) -> Left:
             say(f"{name} is drained")
             mongo.draining.drain(running, shard, say)
             write_atomic(note, name)
+            remember_shard(context.layout, name)
         _retell(
             context, mongo.rolling.archiver_groups(context), mongo.servers.servers(context), say
         )

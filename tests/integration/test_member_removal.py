@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from cluster.clock import wait_for
-from cluster.errors import OpsError
+from cluster.errors import OpsError, UnreachableError
 from cluster.inventory import Kind
 from cluster.local import processes
 from mongo import members, nodes, sharding, spare
@@ -263,16 +263,27 @@ def assert_nothing_is_left(lab: Lab, context: LocalContext) -> None:
         assert {host(node) for node in shard_a(context).nodes} <= set(seeds)
 
 
-def healthy(lab: Lab) -> dict[str, Any] | None:
+def healthy(lab: Lab) -> dict[str, Any]:
+    """What `status` says. Raises UnreachableError that names who is unwell."""
     seen = cast("dict[str, Any]", lab.json("status", code=None))
-    return seen if seen["healthy"] else None
+    if not seen["healthy"]:
+        unwell = [one for one in seen["nodes"] if one["health"] != "ok"]
+        raise UnreachableError(f"{unwell}")
+    return seen
 
 
 def test_members_come_back_by_the_file(lab: Lab) -> None:
-    """At the addresses that others had before them; and what a killed removal left is swept."""
+    """At the addresses that others had before them; and what a killed removal left is swept.
+
+    A shard does not: what is archived under its name is the former one's.
+    """
     left = lab.context.layout.root / "nodes" / "shard-a-9.gone" / "data"
     left.mkdir(parents=True)
-    lab.run("provision", seconds=400)
+    again = lab.run("provision", code=1)
+    assert "shard-c was a shard that has left: a new one needs another name" in again.stderr
+    larger = by_file(lab, shape(5, 3, 3, SHARD_B, {**SHARD_C, "name": "shard-d"}))
+    larger.run("provision", seconds=400)
     assert not left.parent.exists()
-    seen = wait_for("health", lambda: healthy(lab), seconds=120, every=1)
-    assert set(LEAVING) <= {node["node"] for node in seen["nodes"]}
+    seen = wait_for("health", lambda: healthy(larger), seconds=120, every=1)
+    back = {*LEAVING} - {"shard-c-1"} | {"shard-d-1"}
+    assert back <= {node["node"] for node in seen["nodes"]}

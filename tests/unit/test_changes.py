@@ -15,7 +15,7 @@ from cluster.topology_file import dump_topology
 from mongo import former as mongo
 from mongo import nodes, servers
 from postgres import former as postgres
-from skillswap_ops.changes import check_change, leave_with
+from skillswap_ops.changes import check_change, leave_with, remember_shard
 from skillswap_ops.removal import find, members_of
 from skillswap_ops.wiring import LocalContext
 from tests.unit import mongo_samples
@@ -56,6 +56,19 @@ def test_a_dropped_member_is_refused_and_its_command_is_named(tmp_path: Path) ->
     )
     check_change(local(tmp_path), leaving=True)
     check_change(local(tmp_path, FIVE))
+
+
+def test_a_shard_that_has_left_leaves_its_name(tmp_path: Path) -> None:
+    """What was archived under it is restored by it."""
+    built(tmp_path, {})
+    third: dict[str, object] = {
+        "mongo.shards[2]": {"name": "shard-c", "segment": "sessions_messages", "members": 1}
+    }
+    check_change(local(tmp_path, third))
+    remember_shard(local(tmp_path).layout, "shard-c")
+    with pytest.raises(RefusedError, match="shard-c was a shard that has left"):
+        check_change(local(tmp_path, third))
+    check_change(local(tmp_path))
 
 
 @pytest.mark.parametrize("runs", [True, False])

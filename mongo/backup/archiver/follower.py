@@ -100,12 +100,13 @@ class Follower:
         found = listed(self._storage, self._history, self._name)
         self._kept = None
         if found.slices and (not found.gaps or found.slices[-1].last > found.gaps[-1].until):
-            self._kept, set_id = end_of(self._storage, found.slices[-1])
+            kept, set_id = end_of(self._storage, found.slices[-1])
             if set_id != self._set_id:
                 raise RefusedError(
                     f"the archive of {self._name} in {self._storage.name} is another cluster's",
                     "give this cluster a repository of its own in the topology",
                 )
+            self._kept = kept
         elif found.gaps:
             self._kept = Position(found.gaps[-1].until)
         elif self._history in known and self._name in known[self._history].sets:

@@ -96,10 +96,12 @@ WAVES = {
     ),
     "away": (Fault(("PostgresDrLeads",), conditions.region_away, shows=RECORDS_SECONDS),),
 }
-AFTER = {
-    "promoted": ("pg", "reinit", "pgdr1", "--yes"),
-    "restore": ("restore", "pg", "--to", "before-the-mistake", "--in-place", "--yes"),
-    "away": ("dr", "failback", "--yes"),
+# What undoes them, before `provision`.
+AFTER: dict[str, tuple[tuple[str, ...], ...]] = {
+    "promoted": (("pg", "reinit", "pgdr1", "--yes"),),
+    "restore": (("restore", "pg", "--to", "before-the-mistake", "--in-place", "--yes"),),
+    "away": (("dr", "failback", "--yes"),),
+    "lasting": (("provision",), ("backup", "prove")),
 }
 DEPLOYED = {"members", "lasting"}
 LOSING = {"promotion", "restore", "away"}  # the fault itself goes back in time, or to the DR copy
@@ -176,8 +178,8 @@ def test_faults_fire_their_alerts(monitored: Lab, wave: str) -> None:
             monitored.run("provision", code=None)  # for the waves that follow
             raise
         began = time.monotonic()
-        if wave in AFTER:
-            monitored.run(*AFTER[wave], seconds=400)
+        for words in AFTER.get(wave, ()):
+            monitored.run(*words, seconds=400)
         monitored.run("provision")
         wait_until_quiet(monitored)
         cleared = time.monotonic() - began

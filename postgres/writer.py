@@ -100,7 +100,9 @@ class LedgerTable:
                 yield from parse_copy(copy)
 
     def discard(self) -> None:
-        """Drop the run's table, and the schema with the last one."""
+        """Drop the run's table; where none was made, nothing."""
+        if not self._table:
+            return
         with self._on_leader() as connection:
             table = sql.Identifier(SCHEMA, self._table)
             connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))

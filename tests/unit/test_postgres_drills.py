@@ -30,7 +30,7 @@ from cluster.faults.isolate import REJOIN_NETWORK, IsolateServers
 from cluster.faults.kill import START_SERVERS, KillServers
 from cluster.server import Server
 from cluster.target import Hit, Target
-from postgres import drill_checks, wal
+from postgres import drill_checks, names, wal
 from postgres.backup import parse_listing
 from postgres.drills import CHECKS, DRILLS
 from postgres.drills.old_timeline import checkpoint, last_record
@@ -47,6 +47,7 @@ from postgres.faults.standby_kill import node_of_standby
 from postgres.faults.switchover import switchover
 from postgres.faults.synchronous_off import synchronous_off
 from postgres.scopes import Scope, primary_scope
+from postgres.writer import LedgerTable, WritePath
 from tests.unit.drill_samples import MadeUp, Op, sample
 from tests.unit.postgres_samples import context
 
@@ -495,3 +496,11 @@ def test_checks_are_known_by_the_names_that_drills_give() -> None:
         drill_checks.CAUGHT_UP,
         drill_checks.POOLED_AS_FRESH,
     }
+
+
+def test_what_was_never_made_is_not_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose precondition is not met ends without a word of rows that are not there."""
+    monkeypatch.setattr("postgres.writer.superuser", None)  # whoever asks for one fails
+    LedgerTable(context(tmp_path), WritePath("pooled", names.POOLED_PORT, 1.0)).discard()

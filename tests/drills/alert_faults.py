@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
@@ -15,10 +14,9 @@ from mongo.backup import settings
 from mongo.backup.manifest import SNAPSHOTS
 from mongo.client import node_client, set_client
 from mongo.credentials import ADMIN, login
-from postgres import archive, backup, patroni
+from postgres import patroni
 from postgres.client import superuser, value
-from postgres.faults.archive_outage import folder_number, folder_repository
-from postgres.faults.flipped_byte import FLIP, read_byte, write_byte
+from postgres.faults.flipped_byte import FLIP
 from postgres.scopes import primary_scope
 from skillswap_ops.wiring import LocalContext
 from tests.conftest import Lab
@@ -83,21 +81,18 @@ def frozen_under_pause(lab: Lab) -> Iterator[Hand]:
 
 @contextmanager
 def rotten_backup(lab: Lab) -> Iterator[Hand]:
-    """A byte of the newest full backup rots, and the proof that is due meets it."""
-    context = lab.context
-    node = patroni.leader_of(primary_scope(context))
-    full = backup.repositories(context, node).full_in(folder_number(context))
-    assert full
-    folder = Path(folder_repository(context) or "") / "backup" / archive.stanza(context)
-    [bundle, *_] = sorted((folder / full.label / "bundle").iterdir())
-    offset = bundle.stat().st_size // 2
-    byte = read_byte(context, node, str(bundle), offset)
-    write_byte(context, node, str(bundle), offset, byte ^ FLIP)
+    """A byte of the newest snapshot rots, and the proof that is due meets it."""
+    folder = settings.folder(lab.context)
+    assert folder
+    *_, part = sorted((folder / SNAPSHOTS).glob("*/shard-a"))
+    whole = part.read_bytes()
+    middle = len(whole) // 2
+    part.write_bytes(whole[:middle] + bytes([whole[middle] ^ FLIP]) + whole[middle + 1 :])
     try:
         lab.run("backup", "prove", code=1, seconds=300)
         yield NOTHING
     finally:
-        write_byte(context, node, str(bundle), offset, byte)
+        part.write_bytes(whole)
 
 
 @contextmanager

@@ -80,6 +80,16 @@ def frozen_under_pause(lab: Lab) -> Iterator[Hand]:
 
 
 @contextmanager
+def half_promotion(lab: Lab) -> Iterator[Hand]:
+    """A promotion is killed in its midst, and ended once it was told of."""
+    with conditions.half_promoted(lab):
+        try:
+            yield NOTHING
+        finally:
+            lab.run("dr", "promote", "--yes", seconds=400)
+
+
+@contextmanager
 def rotten_backup(lab: Lab) -> Iterator[Hand]:
     """A byte of the newest snapshot rots, and the proof that is due meets it."""
     folder = settings.folder(lab.context)

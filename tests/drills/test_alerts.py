@@ -88,9 +88,7 @@ WAVES = {
     "disk": (Fault(("MongoDiskFilling",), conditions.filling_disk),),
     "blind": (Fault(("MonitoringBlind",), kill("an exporter is", lambda _: ["exporter-1"])),),
     "lasting": LASTING,
-    "promotion": (
-        Fault(("RegionChangeHalfDone",), conditions.half_promoted, shows=RECORDS_SECONDS),
-    ),
+    "promotion": (Fault(("RegionChangeHalfDone",), faults.half_promotion, shows=RECORDS_SECONDS),),
     "restore": (
         Fault(("PostgresRestoreHalfDone",), conditions.half_restored, shows=RECORDS_SECONDS),
     ),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cluster.clock import SYSTEM_CLOCK, Clock
 from cluster.drill.contracts import Healer, UndoRecord
 from cluster.errors import MissingPrerequisiteError
 from cluster.faults.records import named
@@ -10,6 +11,7 @@ from cluster.server import Server
 from cluster.target import CanKill, Hit, Target
 
 START_SERVERS = "start servers"
+DYING_SECONDS = 1.0  # a large process takes some tenths of that to be gone
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,22 @@ class KillServers:
         return self.target.kill(self.servers)
 
 
-def start_again(target: Target, servers: Iterable[Server]) -> Healer:
+def start_again(target: Target, servers: Iterable[Server], clock: Clock = SYSTEM_CLOCK) -> Healer:
     """The healer: whichever of the record's servers does not run is started."""
     known = tuple(servers)
+    return lambda record: start_stopped(target, named(known, record), clock)
 
-    def heal(record: UndoRecord) -> None:
-        for server in named(known, record):
-            if not target.state(server).running:
-                target.start(server)
 
-    return heal
+def start_stopped(target: Target, servers: Iterable[Server], clock: Clock = SYSTEM_CLOCK) -> None:
+    """Start whichever of these does not run; who seems to is looked at for a while longer.
+
+    An interruption may have come right after the signal, with its victim not yet seen to be dead.
+    """
+    left, until = list(servers), clock.monotonic() + DYING_SECONDS
+    while True:
+        for server in [one for one in left if not target.state(one).running]:
+            target.start(server)
+            left.remove(server)
+        if not left or clock.monotonic() >= until:
+            return
+        clock.sleep(0.1)

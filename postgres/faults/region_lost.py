@@ -11,6 +11,7 @@ from random import Random
 from cluster.context import Context
 from cluster.drill.contracts import Fault, Healer, Seen, UndoRecord
 from cluster.errors import MissingPrerequisiteError
+from cluster.faults.kill import start_stopped
 from cluster.inventory import Kind
 from cluster.server import Server
 from cluster.target import CanIsolate, CanKill, Hit
@@ -107,9 +108,7 @@ def region_back(context: Context) -> Healer:
 
 
 def _start_home(context: Context) -> None:
-    for server in _members(context, away=False):
-        if not context.target.state(server).running:
-            context.target.start(server)
+    start_stopped(context.target, _members(context, away=False), context.clock)
 
 
 def _members(context: Context, *, away: bool) -> tuple[Server, ...]:

@@ -38,4 +38,5 @@ def test_postgresql_and_its_edge_tell_their_configuration(shared_lab: Lab) -> No
     assert "scram-sha-256" in found["pg1/pg_hba.txt"]
     assert "has a leader: true" in found["etcd-1/status.txt"]
     assert "auth_type" in found["pg1/pgbouncer.ini"]
-    assert "insecure-password ***" in masked(shared_lab, found)["haproxy-1/haproxy.cfg"]
+    assert "http_auth_pass" in found["haproxy-1/haproxy.cfg"]
+    assert masked(shared_lab, found) == found

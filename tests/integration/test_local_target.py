@@ -398,7 +398,11 @@ def test_a_renewed_certificate_is_taken_without_a_restart() -> None:
         both = replace(
             renewed,
             files=tuple(
-                replace(file, text=file.text + ("\n" if file.live else "\nhz 20\n"))
+                replace(
+                    file,
+                    text=file.text + ("\n" if file.live else "\nhz 20\n"),
+                    fixed=None if file.fixed is None else f"{file.fixed}\nhz 20\n",
+                )
                 for file in renewed.files
             ),
         )

@@ -168,7 +168,6 @@ def test_all_of_it_is_in_the_book(shared_lab: Lab) -> None:
     rows = cast("list[dict[str, Any]]", shared_lab.json("audit", "show", "--last", "200"))
     found = {row["command"]: row["result"] for row in rows}
     assert {"mongo stepdown", "mongo member resync", "pg switchover", "pg reinit"} <= set(found)
-    assert any(str(row["result"]).startswith("failed: shard-b cannot") for row in rows)
     assert "whole; head" in shared_lab.run("audit", "verify").stdout
 
 

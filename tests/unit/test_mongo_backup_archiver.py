@@ -1,10 +1,13 @@
 """The archiver's follower: where it goes on, what it keeps, what it calls a gap."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import bson
 import pytest
+from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 
 from cluster.errors import RefusedError, UnreachableError
@@ -14,12 +17,13 @@ from mongo.backup import manifest
 from mongo.backup.archive import judged
 from mongo.backup.archiver.config import SetState, State
 from mongo.backup.archiver.follower import Follower
-from mongo.backup.archiver.tail import Entry, Read, Tail, missing
+from mongo.backup.archiver.tail import Entry, Oplog, Read, Tail, missing
 from mongo.backup.manifest import Branch, History, Manifest, Part
 from mongo.backup.sealing import Encrypted
 from mongo.backup.slices import Position, decode, hash_of, listed, reach
 from mongo.backup.stamps import Stamp
 from mongo.backup.storage import Folder
+from mongo.client import Client
 
 SEALER = Encrypted("a secret")
 BEGAN = datetime(2026, 11, 26, tzinfo=UTC)
@@ -295,3 +299,35 @@ def test_a_set_that_it_does_not_follow_is_told() -> None:
 
 def test_a_set_that_was_added_since_the_topology_was_read_is_no_trouble() -> None:
     assert judged(NODE, said(), [], BEGAN).health is Health.OK
+
+
+class FakeOplog:
+    """What a cursor over these entries gives, from a time on."""
+
+    def __init__(self, *entries: Entry) -> None:
+        self._entries = entries
+
+    def find(self, query: dict[str, dict[str, Timestamp]] | None = None) -> "FakeOplog":
+        since = query["ts"]["$gte"] if query else Timestamp(0, 0)
+        return FakeOplog(*(one for one in self._entries if one.at.bson >= since))
+
+    def sort(self, *_: object) -> "FakeOplog":
+        return self
+
+    def limit(self, count: int) -> "FakeOplog":
+        return FakeOplog(*self._entries[:count])
+
+    def __iter__(self) -> Iterator[RawBSONDocument]:
+        return (RawBSONDocument(one.raw) for one in self._entries)
+
+
+def test_an_entry_larger_than_a_read_holds_nothing_up() -> None:
+    """It is read again as the place to go on from, and counts for nothing then."""
+    entries = [entry(1), entry(2, "x" * 1000), entry(3, "x" * 1000), entry(4)]
+    tail = Tail("a", cast("Client", None))
+    place, read = entries[0].position, []
+    for _ in range(len(entries)):
+        found = tail._read(cast("Oplog", FakeOplog(*entries)), place, 500)
+        read += [one.at.seconds for one in found.entries]
+        place = found.entries[-1].position if found.entries else place
+    assert read == [2, 3, 4]

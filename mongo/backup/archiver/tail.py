@@ -80,18 +80,20 @@ class Tail:
 
     def _read(self, oplog: Oplog, place: Position, limit: int) -> Read:
         entries: list[Entry] = []
-        size = 0
+        size, began = 0, False
         for raw in oplog.find({"ts": {"$gte": place.last.bson}}):
             entry = _entry(raw)
-            if not entries:
+            if not began:
+                began = True
                 gap = missing(place, entry.position, self._oldest(oplog))
                 if gap:
                     return Read(gap=gap)
+                continue  # nor counted: it may be larger than the limit itself
             entries.append(entry)
             size += len(entry.raw)
             if size >= limit:
                 break
-        return Read(tuple(entries[1:]))
+        return Read(tuple(entries))
 
     def _oldest(self, oplog: Oplog) -> Stamp:
         for raw in oplog.find().sort("$natural", 1).limit(1):

@@ -58,11 +58,15 @@ def find(context: LocalContext, name: str, there: Sequence[Node]) -> Node | None
     Raises InvalidInputError where the topology still has it: `provision` would make it again.
     """
     if any(node.name == name for node in context.inventory.nodes):
-        raise InvalidInputError(
-            f"{name} is in the topology: `provision` would make it again",
-            "take it out of the topology file first, and name that file with --topology",
-        )
+        raise _wanted_still(name)
     return next((node for node in there if node.name == name), None)
+
+
+def _wanted_still(name: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{name} is in the topology: `provision` would make it again",
+        "take it out of the topology file first, and name that file with --topology",
+    )
 
 
 def mongo_member(context: LocalContext, name: str, say: Say) -> Left:
@@ -129,10 +133,7 @@ def members_of(context: LocalContext, name: str) -> tuple[Node, ...]:
     Raises InvalidInputError where the topology still has it: `provision` would make it again.
     """
     if any(shard.name == name for shard in context.topology.mongo.shards):
-        raise InvalidInputError(
-            f"{name} is in the topology: `provision` would make it again",
-            "take it out of the topology file first, and name that file with --topology",
-        )
+        raise _wanted_still(name)
     there = mongo.former.former(context)
     return tuple(node for node in there if node.group == name and node.kind in OF_SHARDS)
 

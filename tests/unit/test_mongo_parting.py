@@ -1,6 +1,5 @@
 """A member leaves its replica set, from literal answers: what is refused, and each next move."""
 
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -11,6 +10,7 @@ from mongo.parting import HandOver, next_move
 from mongo.replica_set import Nothing, Reconfigure, Wait, next_document
 from mongo.set_model import Answer, Member, SetConfig, State, Timings
 from mongo.spare import cannot_leave
+from tests.unit.test_mongo_spare import answers as spare_answers
 
 TIMINGS = Timings(5000, 1000, 5)
 NAMES = {f"h{number}": f"shard-a-{number}" for number in range(1, 6)}
@@ -35,21 +35,8 @@ ARBITER = config(Member("h1"), Member("h2"), Member("h3", arbiter=True, priority
 
 
 def answers(shape: SetConfig = THREE, **states: State | int | None) -> list[Answer]:
-    """A healthy set led by h1, changed: None is silent, a number is seconds behind."""
-    found = []
-    for member in shape.members:
-        state = State.ARBITER if member.arbiter else State.SECONDARY
-        state = State.PRIMARY if member.host == "h1" else state
-        answer = Answer(member.host, shape, state, term=3, applied=(100, 1))
-        match states.get(member.host, 0):
-            case None:
-                answer = Answer(member.host, silent=f"{member.host} does not answer")
-            case State() as other:
-                answer = replace(answer, state=other)
-            case int() as seconds:
-                answer = replace(answer, applied=(100 - seconds, 1))
-        found.append(answer)
-    return found
+    """Those of `test_mongo_spare`, of a set whose document is known."""
+    return spare_answers(shape, **states)
 
 
 def test_a_secondary_is_left_out_of_the_configuration_and_nothing_else_changes() -> None:

@@ -12,23 +12,11 @@ from cluster.errors import OpsError, UnreachableError
 from cluster.rotation import Door, Rotatable, rotate
 from cluster.secrets import SecretStore
 from tests.unit.postgres_samples import context as sample
+from tests.unit.test_rolling import FakeClock
 
 
 class Killed(BaseException):
     """Stands for kill -9: nothing catches it."""
-
-
-@dataclass
-class Clock:
-    """Time passes where it is waited for."""
-
-    now: float = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @dataclass
@@ -73,7 +61,7 @@ class World:
 
 @pytest.fixture
 def made(tmp_path: Path) -> tuple[Context, World]:
-    context = replace(sample(tmp_path), clock=Clock())
+    context = replace(sample(tmp_path), clock=FakeClock())
     old = context.secrets.get("a").get_secret_value()
     return context, World(context.secrets, old, (old,))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from bson import Int64
 from pymongo import MongoClient
-from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WriteError
 
 from tests.integration.mongo_lab import (
     CONFIG,
@@ -139,12 +139,16 @@ def test_nobody_is_refused_at_the_door_of_a_former_primary(mongo_lab: MongoLab) 
             writers.progress(50)
         stored = writers.stored()
     assert writers.acked <= stored
-    assert len(writers.failed) <= writers.threads
-    for error in writers.failed.values():
+    # A writer may meet a step-down twice: its write that waits for a majority is interrupted, and
+    # the next one, let in before the door closed, waits for the lock that the step-down then has.
+    assert len(writers.failed) <= 2 * writers.threads
+    for key, error in writers.failed.items():
         code = error.code if isinstance(error, OperationFailure) else None
         # What was under way was interrupted; what came after waited.
         assert code in UNKNOWN, error
         assert "NotWritablePrimary" not in str(error)
+        if isinstance(error, WriteError):
+            assert key not in stored
 
 
 def test_a_shard_that_is_down_leaves_the_other_alone(mongo_lab: MongoLab) -> None:

@@ -177,13 +177,16 @@ class Course:
         self._read_settings("after")
 
     def well_again(self) -> bool:
-        """Between two rounds: is the cluster whole in time, and its load served?"""
+        """Between two rounds: is the cluster whole in time, led, and its load served?"""
         self.enter(Phase.CONVERGENCE)
         deadline = time.monotonic() + self.drill.timings.converge_within
         whole = self._whole(deadline)
         served, steady = self._promised(SERVED_AFTER), self._rules.untouched
         left = max(0.0, deadline - time.monotonic())
-        well = whole and self.wait(left, lambda: self._steady(served, self._undone_ns, steady))
+        well = whole and self.wait(
+            left,
+            lambda: not self._leaderless() and self._steady(served, self._undone_ns, steady),
+        )
         if whole and not well:
             seconds = self.drill.timings.converge_within
             self.tell(Trouble(what=f"whole, and not served within {seconds:g} s: it ended there"))

@@ -75,6 +75,13 @@ class LoadStopped(Record):
     stuck: int = 0
 
 
+class RoundMissed(Record):
+    """A soak's fault could not be done, for the cluster was not as it needs it; it goes on."""
+
+    kind: Literal["round missed"] = "round missed"
+    why: str
+
+
 class RoundBegan(Record):
     """A soak's next fault is about to be injected, and stays for `hold` seconds.
 
@@ -224,6 +231,7 @@ Happening = Annotated[
     | LoadBegan
     | LoadStopped
     | RoundBegan
+    | RoundMissed
     | WorkFailed
     | Injecting
     | Injected

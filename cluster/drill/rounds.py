@@ -7,7 +7,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from cluster.drill.contracts import Round, Rounds, Step
-from cluster.drill.events import Phase, RoundBegan
+from cluster.drill.events import Phase, RoundBegan, RoundMissed
+from cluster.errors import InconclusiveError, UnreachableError
 
 if TYPE_CHECKING:
     from cluster.drill.course import Course
@@ -44,7 +45,8 @@ def _drawn(rounds: Rounds, chance: Random) -> Iterator[Step]:
 def run_rounds(course: "Course", rounds: Rounds, chance: Random) -> None:
     """Rounds until the time is up, or one leaves the cluster or its load unwell: it is the last.
 
-    Given steps have no time but their own.
+    Given steps have no time but their own. A fault that finds no target, or was not proved to
+    have hit, is told of, undone as any other, and the soak goes on: its round showed nothing.
     """
     until = time.monotonic() + rounds.seconds
     for planned in plan(rounds, chance):
@@ -58,7 +60,10 @@ def run_rounds(course: "Course", rounds: Rounds, chance: Random) -> None:
         )
         course.enter(Phase.FAULT)
         targets = Random(planned.seed)  # noqa: S311 - no secret
-        course.break_stages(planned.what.stages, targets, f"{planned.number}-")
+        try:
+            course.break_stages(planned.what.stages, targets, f"{planned.number}-")
+        except (InconclusiveError, UnreachableError) as error:
+            course.tell(RoundMissed(why=error.message))
         course.enter(Phase.RECOVERY)
         course.wait(planned.hold)
         well = course.undo() and course.well_again()

@@ -4,13 +4,12 @@ from functools import partial
 
 from cluster.context import Context
 from cluster.drill.contracts import Drill, DrillSpec, Effect, Stage
-from cluster.errors import UnreachableError
 from cluster.target import CanKill
-from postgres import drill_checks, patroni
+from postgres import drill_checks
 from postgres.drills.common import drill
 from postgres.drills.skips import not_synchronous
 from postgres.faults.standby_kill import node_of_standby
-from postgres.scopes import Scope, primary_scope
+from postgres.scopes import primary_scope
 
 
 def sync_standby_loss(context: Context) -> Drill:
@@ -19,17 +18,10 @@ def sync_standby_loss(context: Context) -> Drill:
     return drill(
         context,
         SYNC_STANDBY_LOSS,
-        stages=[Stage(partial(node_of_standby, context, scope, _synchronous(scope)))],
+        stages=[Stage(partial(node_of_standby, context, scope))],
         effect=Effect.SAME_LEADER,
         checks=[drill_checks.EXPOSURE],
     )
-
-
-def _synchronous(scope: Scope) -> str:
-    for member in patroni.view_of(scope.members).members:
-        if member.role == "sync_standby":
-            return member.name
-    raise UnreachableError(f"{scope.name} has no synchronous standby now", "look at `status`")
 
 
 SYNC_STANDBY_LOSS = DrillSpec(

@@ -19,6 +19,7 @@ from cluster.drill.contracts import (
     Rounds,
     Seen,
     Stage,
+    Step,
     UndoRecord,
 )
 from cluster.drill.eventlog import read_events
@@ -28,7 +29,7 @@ from cluster.drill.outcome import Result
 from cluster.drill.report import RunSummary
 from cluster.drill.rounds import plan
 from cluster.drill.runner import Options, run_drill
-from cluster.errors import UnreachableError
+from cluster.errors import InconclusiveError, UnreachableError
 from cluster.target import Hit
 from tests.unit.drill_fakes import REFUSED, RULES, TIMINGS, FakeCluster, drill, quicken, stream
 
@@ -154,6 +155,38 @@ def test_a_fault_that_cannot_be_undone_ends_the_soak(tmp_path: Path) -> None:
     summary = run(tmp_path, soak(cluster, timings=replace(TIMINGS, converge_within=1.0)))
     assert summary.exit_code == 4
     assert len(summary.faults) == 1
+
+
+def missing_every(nth: int, cluster: SoakedCluster) -> Stage:
+    """Every nth fault finds no target; the first one does."""
+    asked = 0
+
+    def choose(_seen: Seen, _chance: Random) -> Fault:
+        nonlocal asked
+        asked += 1
+        if asked % nth == 0:
+            raise InconclusiveError("a1 leads by now")
+        return Stops(cluster)
+
+    return Stage(choose)
+
+
+@pytest.mark.parametrize(("nth", "conclusion"), [(10, "pass"), (3, "inconclusive")])
+def test_a_fault_without_a_target_does_not_end_the_soak(
+    tmp_path: Path, nth: int, conclusion: str
+) -> None:
+    cluster = SoakedCluster()
+    pool = (Round("stop", (missing_every(nth, cluster),)),)
+    steps = tuple(Step("stop", 0.05, seed) for seed in range(nth + 1))
+    made = replace(soak(cluster), rounds=Rounds(pool, 0.0, (0.1, 0.1), steps))
+    summary = run(tmp_path, made)
+    found = {each.subject: each for each in summary.findings if each.check == ROUNDS}
+    missed = found.pop(f"round {nth}, stop")
+    assert missed.message == "not done, it showed nothing: a1 leads by now"
+    assert len(cluster.mended) == nth
+    assert summary.conclusion == conclusion, summary.reasons
+    if conclusion == "inconclusive":
+        assert found[""].message == "1 of 4 rounds had no fault"
 
 
 def test_a_soak_without_a_fault_is_inconclusive(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from cluster.faults.isolate import REJOIN_NETWORK, IsolateServers
 from cluster.faults.kill import START_SERVERS, KillServers
 from cluster.server import Server
 from cluster.target import Hit, Target
-from postgres import drill_checks, names, wal
+from postgres import drill_checks, names, patroni, wal
 from postgres.backup import parse_listing
 from postgres.drills import CHECKS, DRILLS
 from postgres.drills.old_timeline import checkpoint, last_record
@@ -46,6 +46,7 @@ from postgres.faults.primary_isolation import primary_isolation
 from postgres.faults.standby_kill import node_of_standby
 from postgres.faults.switchover import switchover
 from postgres.faults.synchronous_off import synchronous_off
+from postgres.patroni import ClusterView, Member
 from postgres.scopes import Scope, primary_scope
 from postgres.writer import LedgerTable, WritePath
 from tests.unit.drill_samples import MadeUp, Op, sample
@@ -63,7 +64,7 @@ CHOICES: dict[str, Choice] = {
     "synchronous": lambda made, scope, seen: synchronous_off(made, scope, seen, Random(1)),
     "archive": lambda made, scope, seen: archive_outage(made, scope, "700", seen, Random(1)),
     "pool": lambda made, scope, seen: pool_of_leader(made, scope, seen, Random(1)),
-    "standby": lambda made, scope, seen: node_of_standby(made, scope, "pgsync1", seen, Random(1)),
+    "standby": lambda made, scope, seen: node_of_standby(made, scope, seen, Random(1)),
 }
 
 
@@ -142,11 +143,24 @@ def test_etcd_is_lost_one_by_chance_then_whole(made: Context) -> None:
     assert rest.undo == UndoRecord(START_SERVERS, ("etcd-1", "etcd-2", "etcd-3"))
 
 
-def test_a_standby_that_leads_by_now_is_no_target(made: Context) -> None:
+def roles(monkeypatch: pytest.MonkeyPatch, **of: str) -> None:
+    """What the scope's Patroni says of its members now."""
+    view = ClusterView(tuple(Member(name, role, "running") for name, role in of.items()))
+    monkeypatch.setattr(patroni, "view_of", lambda _members: view)
+
+
+def test_the_standby_that_commits_wait_for_now_is_killed(
+    made: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scope = primary_scope(made)
+    roles(monkeypatch, pg1="leader", pgsync1="sync_standby")
     fault = CHOICES["standby"](made, scope, LED_BY_PG1)
     assert fault.undo.targets == ("pgsync1", "pgsync1-pgbouncer")
-    with pytest.raises(InconclusiveError, match="become the leader"):
+    roles(monkeypatch, pg1="sync_standby", pgsync1="leader")
+    fault = CHOICES["standby"](made, scope, {"payments": Observation(("pgsync1",), 2)})
+    assert fault.undo.targets == ("pg1", "pg1-pgbouncer")
+    roles(monkeypatch, pg1="replica", pgsync1="leader")
+    with pytest.raises(InconclusiveError, match="no synchronous standby now"):
         CHOICES["standby"](made, scope, {"payments": Observation(("pgsync1",), 2)})
 
 

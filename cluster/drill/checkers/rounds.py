@@ -12,6 +12,7 @@ from cluster.drill.events import (
     Injected,
     LoadStopped,
     RoundBegan,
+    RoundMissed,
     Undone,
     WorkFailed,
 )
@@ -20,6 +21,7 @@ from cluster.drill.measures import Measures, StreamMeasures
 from cluster.drill.verdict import Finding, Validity, invalid, unknown, valid
 
 ROUNDS = "rounds"
+MISSED_SHARE = 0.1  # of the rounds: a soak of which more had no fault has shown too little
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Round:
     undone_ns: int | None = None
     converged_ns: int | None = None
     missing: str = ""
+    missed: str = ""  # why its fault could not be done
     failed: str = ""  # day-2 work that did not end well, and why
     until_ns: int | None = None
 
@@ -59,6 +62,8 @@ def _take(last: Round, event: Event) -> None:
     match event.what:
         case Injected(fault=fault):
             last.faults.append(fault)
+        case RoundMissed(why=why):
+            last.missed = why
         case WorkFailed(work=work, why=why):
             last.failed = f"{work}: {why}"
         case Undone():
@@ -81,27 +86,36 @@ def failing_round(findings: Iterable[Finding]) -> int | None:
 
 
 def every_round(measures: Measures) -> Iterator[Finding]:
-    """A finding a round."""
+    """A finding a round; more than one in ten without its fault are a finding of their own."""
     found = rounds_of(read_events(measures.run.folder / EVENTS))
     for each in found:
         yield _judge(measures, each)
     if not found:
         yield unknown(ROUNDS, "no fault of the soak was begun")
+    missed = sum(bool(each.missed) for each in found)
+    if missed > MISSED_SHARE * len(found):
+        yield unknown(ROUNDS, f"{missed} of {len(found)} rounds had no fault")
 
 
 def _judge(measures: Measures, each: Round) -> Finding:
-    what = "; ".join(each.faults)
+    what = "; ".join(each.faults) or "no fault"
     if each.failed and not measures.doubt:
         return invalid(ROUNDS, f"on a whole cluster it failed: {each.failed}", each.subject)
     if each.failed:
         return unknown(ROUNDS, f"it failed: {each.failed}; but {measures.doubt}", each.subject)
-    if not what:
-        return unknown(ROUNDS, "its fault was not proved to have hit", each.subject)
+    if not each.faults and not each.missing:
+        return _without_a_fault(each)
     if each.converged_ns is None:
         return unknown(ROUNDS, f"{what}: cut off before the cluster was whole again", each.subject)
     if each.missing:
         return invalid(ROUNDS, f"{what}: not whole again: {each.missing}", each.subject)
     return _judge_service(measures, each, what, each.converged_ns)
+
+
+def _without_a_fault(each: Round) -> Finding:
+    if each.missed:
+        return valid(ROUNDS, f"not done, it showed nothing: {each.missed}", each.subject)
+    return unknown(ROUNDS, "its fault was not proved to have hit", each.subject)
 
 
 def _judge_service(measures: Measures, each: Round, what: str, converged_ns: int) -> Finding:

@@ -128,6 +128,15 @@ def read(path: Path) -> Checked:
         return Checked((), GENESIS)
 
 
+def first(path: Path) -> Entry | None:
+    """The book's first entry, from when the cluster was made; None where there is none."""
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape") as book:
+            return _parse(book.readline().removesuffix("\n"))
+    except OSError:
+        return None
+
+
 def now() -> datetime:
     """The wall clock, in UTC."""
     return datetime.now(UTC)

@@ -153,6 +153,8 @@ METRICS = (
            ("drill", "verdict")),
     Metric("drill_age_seconds", "Since the drill's last run that showed something.", ("drill",)),
     Metric("drill_overdue", "Whether the drill must be run again.", ("drill",)),
+    Metric("restore_proof_overdue", "Whether it is too long since a proof of the backups, or since "
+           "the cluster was made.", ()),
     Metric("drill_faults_open", "Faults of drills that are not undone.", ()),
     Metric("certificate_days_left", "Days until a certificate ends.", ("certificate",)),
     Metric("region_stage", "1 for the stage of the DR round trip, 0 for the others.", ("stage",)),

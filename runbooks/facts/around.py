@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mongo.status
 import postgres.status
+from cluster import audit
 from cluster.backup.contracts import Backup, BackupEngine
 from cluster.certificates import in_use, validity
 from cluster.context import Context
@@ -236,7 +237,9 @@ def holds_lock(table: str, inode: str) -> bool:
 
 
 def made_at(context: Context) -> datetime:
-    """When the cluster was: its secrets' folder is the first thing that `provision` makes."""
+    """When the cluster was: its book's first line, else its oldest secret, tells."""
+    if entry := audit.first(context.layout.audit):
+        return entry.at
     oldest = min(
         (path.stat().st_mtime for path in context.layout.secrets.glob("*") if path.is_file()),
         default=datetime.now(UTC).timestamp(),

@@ -20,6 +20,8 @@ from manifests.services import releases
 from manifests.services import status as services
 from postgres import regions, restore_state
 from postgres.regions import Stage
+from runbooks.facts import around
+from runbooks.facts.records import Proof
 from skillswap_ops.backups import ENGINES
 from skillswap_ops.drill_records import past_runs
 from skillswap_ops.drilling import tagged
@@ -84,8 +86,16 @@ def _drills(context: Context) -> list[Reading]:
     return [
         *of_runs(runs, now),
         *of_due(due(wanted, runs, now, QUARTER_DAYS)),
+        *(_proof(context) if any(each.days for each in wanted) else ()),
         Reading("drill_faults_open", len(faults)),
     ]
+
+
+def _proof(context: Context) -> Iterator[Reading]:
+    """As `doctor` sees it: what was never proved is overdue once the cluster is that old."""
+    for each in around.proof(context).seen:
+        if isinstance(each, Proof):
+            yield Reading("restore_proof_overdue", each.overdue)
 
 
 def of_runs(runs: Sequence[PastRun], now: datetime) -> list[Reading]:

@@ -93,6 +93,7 @@ WAVES = {
     "restore": (
         Fault(("PostgresRestoreHalfDone",), conditions.half_restored, shows=RECORDS_SECONDS),
     ),
+    "overdue": (Fault(("RestoreProofOverdue",), conditions.old_proof, shows=RECORDS_SECONDS),),
     "away": (Fault(("PostgresDrLeads",), conditions.region_away, shows=RECORDS_SECONDS),),
 }
 # What undoes them, before `provision`.
@@ -101,6 +102,7 @@ AFTER: dict[str, tuple[tuple[str, ...], ...]] = {
     "restore": (("restore", "pg", "--to", "before-the-mistake", "--in-place", "--yes"),),
     "away": (("dr", "failback", "--yes"),),
     "lasting": (("provision",), ("backup", "prove")),
+    "overdue": (("backup", "prove"),),
 }
 DEPLOYED = {"members", "lasting"}
 LOSING = {"promotion", "restore", "away"}  # the fault itself goes back in time, or to the DR copy

@@ -88,7 +88,7 @@ HEALTHY: Series = {
     "skillswap_records_age_seconds": 30,
     "skillswap_exporter_blind": 0,
     'skillswap_drill_verdict{drill="backup-proof",verdict="fail"}': 0,
-    'skillswap_drill_overdue{drill="backup-proof"}': 0,
+    "skillswap_restore_proof_overdue": 0,
     "skillswap_drill_faults_open": 0,
     'skillswap_certificate_days_left{certificate="objects-1"}': 300,
 }
@@ -188,8 +188,7 @@ CASES = (
     Case("RestoreProofFailed",
          [('skillswap_drill_verdict{drill="backup-proof",verdict="fail"}', 0, 1)],
          {"drill": "backup-proof", "verdict": "fail"}),
-    Case("RestoreProofOverdue", [('skillswap_drill_overdue{drill="backup-proof"}', 0, 1)],
-         {"drill": "backup-proof"}),
+    Case("RestoreProofOverdue", [("skillswap_restore_proof_overdue", 0, 1)], {}),
     Case("DrillFaultOpen", [("skillswap_drill_faults_open", 0, 2)], {}),
     Case("CertificateExpires",
          [('skillswap_certificate_days_left{certificate="objects-1"}', 300, 9)],

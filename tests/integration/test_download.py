@@ -177,7 +177,7 @@ def timed_refusal(home: Path, url: str) -> tuple[float, str]:
 def test_accepts_and_is_silent(tmp_path: Path) -> None:
     with listening() as server:
         seconds, message = timed_refusal(tmp_path, f"http://{ADDRESS}:{server.getsockname()[1]}")
-    assert seconds < QUICK.answer + 0.5
+    assert seconds < QUICK.total
     assert "did not answer within 1 s" in message
 
 
@@ -187,14 +187,14 @@ def test_connection_is_never_answered(tmp_path: Path) -> None:
         first = socket.create_connection(server.getsockname())
         with closing(first):
             seconds, _ = timed_refusal(tmp_path, f"http://{ADDRESS}:{server.getsockname()[1]}")
-    assert seconds < QUICK.answer + 0.5
+    assert seconds < QUICK.total
 
 
 def test_refused_connection(tmp_path: Path) -> None:
     with listening() as server:
         port = server.getsockname()[1]
     seconds, message = timed_refusal(tmp_path, f"http://{ADDRESS}:{port}")
-    assert seconds < 0.5
+    assert seconds < QUICK.total
     assert "refused" in message
 
 
@@ -203,7 +203,7 @@ def test_name_service_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: given_up.wait(30) and [])
     seconds, message = timed_refusal(tmp_path, "https://mirror.invalid")
     given_up.set()
-    assert seconds < QUICK.answer + 0.5
+    assert seconds < QUICK.total
     assert "mirror.invalid did not answer" in message
 
 
@@ -220,7 +220,7 @@ def test_stalls_after_the_first_bytes(tmp_path: Path) -> None:
 
         threading.Thread(target=answer, daemon=True).start()
         seconds, message = timed_refusal(tmp_path, f"http://{ADDRESS}:{server.getsockname()[1]}")
-    assert seconds < QUICK.stall + 1
+    assert seconds < QUICK.total
     assert "broke off after 6 bytes" in message
 
 

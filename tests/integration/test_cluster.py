@@ -110,7 +110,7 @@ def _kill_9(context: LocalContext, server: Server) -> None:
     pid = context.target.state(server).pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_for("its end", lambda: not context.target.state(server).running, seconds=10)
+    wait_for("its end", lambda: not context.target.state(server).running, seconds=60)
 
 
 def test_psql_works(uris: dict[str, str]) -> None:

@@ -32,11 +32,11 @@ def context(shared_lab: Lab) -> LocalContext:
 
 @pytest.fixture
 def chat(context: LocalContext) -> Iterator["redis.Redis"]:
-    """An open connection to Redis, which answers within a second or not at all."""
+    """An open connection to Redis, which answers within five seconds or not at all."""
     [node] = context.inventory.of(Kind.REDIS)
     password = context.secrets.get("redis-app").get_secret_value()
     with redis.Redis(
-        node.address, 6379, username="app", password=password, socket_timeout=1
+        node.address, 6379, username="app", password=password, socket_timeout=5
     ) as client:
         assert client.ping()
         yield client
@@ -98,11 +98,11 @@ def test_wiped_redis_begins_anew(context: LocalContext, chat: "redis.Redis") -> 
         assert "SIGKILL: 1 processes of redis-1 are gone" in hit.proof
         assert list(data.iterdir()) == []
         assert data.stat().st_uid == owner
-        wait_for("its end", lambda: not context.target.state(server).running, seconds=10)
+        wait_for("its end", lambda: not context.target.state(server).running, seconds=60)
     finally:
         context.target.start(server)
     chat.connection_pool.disconnect()
-    wait_for("an answer", chat.ping, seconds=10)
+    wait_for("an answer", chat.ping, seconds=60)
 
 
 @pytest.mark.skipif(bool(partition.lacks()), reason=partition.lacks() or "can cut")

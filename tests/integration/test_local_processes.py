@@ -18,7 +18,7 @@ def family() -> Iterator[tuple[Owned, Owned]]:
     script = "sh -c 'sleep 60; true' & wait"
     parent = psutil.Popen(["sh", "-c", script], stdin=subprocess.DEVNULL)
     [child] = wait_for(
-        "the child", lambda: [c for c in parent.children() if c.name() == "sh"], seconds=10
+        "the child", lambda: [c for c in parent.children() if c.name() == "sh"], seconds=60
     )
     yield _owned(parent), _owned(child)
     for process in (parent, *_everyone(child)):

@@ -108,7 +108,7 @@ def test_a_killed_server_stays_down_and_is_the_only_one_started(context: LocalCo
     bring_up(context, server)
     hit = context.target.kill([server])
     assert "SIGKILL" in hit.proof
-    wait_for("supervisord's notice", lambda: not context.target.state(server).running, seconds=10)
+    wait_for("supervisord's notice", lambda: not context.target.state(server).running, seconds=60)
     outcomes = bring_up(context, server)
     assert outcomes["supervisord"] is Outcome.UNCHANGED
     assert outcomes[server.start_step] is Outcome.CHANGED
@@ -173,10 +173,10 @@ def test_reloadable_server_keeps_its_process(context: LocalContext) -> None:
 
     log = context.layout.log("noter")
     assert run("1") is Outcome.CHANGED
-    wait_for("its start", lambda: "up" in log.read_text(), seconds=10)
+    wait_for("its start", lambda: "up" in log.read_text(), seconds=60)
     pid = pid_of(context, noter("1"))
     assert run("2") is Outcome.CHANGED
-    wait_for("its reload", lambda: "reloaded" in log.read_text(), seconds=10)
+    wait_for("its reload", lambda: "reloaded" in log.read_text(), seconds=60)
     assert pid_of(context, noter("2")) == pid
     assert run("2") is Outcome.UNCHANGED
 
@@ -187,7 +187,7 @@ def test_killed_supervisord_is_replaced_and_its_strays_with_it(context: LocalCon
     old = pid_of(context, server)
     [supervisord] = [p for p in processes.owned(context.layout.root) if not p.server]
     processes.send([supervisord], signal.SIGKILL)
-    wait_for("its end", lambda: not context.target.supervisor.alive(), seconds=10)
+    wait_for("its end", lambda: not context.target.supervisor.alive(), seconds=60)
     assert psutil.pid_exists(old)
     assert bring_up(context, server)["supervisord"] is Outcome.CHANGED
     assert pid_of(context, server) != old
@@ -216,10 +216,10 @@ def test_provision_waits_for_a_supervisord_that_is_shutting_down(context: LocalC
     steps = supervisor_step(context.target, context.clock), *start_steps(context.target, [deaf])
     execute(steps, lambda _: None)
     log = context.layout.log("deaf")
-    wait_for("its start", lambda: log.exists() and "deaf" in log.read_text(), seconds=10)
+    wait_for("its start", lambda: log.exists() and "deaf" in log.read_text(), seconds=60)
     [supervisord] = [p for p in processes.owned(context.layout.root) if not p.server]
     processes.send([supervisord], signal.SIGTERM)
-    wait_for("the state", lambda: not context.target.supervisor.alive(), seconds=10)
+    wait_for("the state", lambda: not context.target.supervisor.alive(), seconds=60)
     assert not [end for end in execute(steps, lambda _: None) if end.outcome is Outcome.FAILED]
     assert context.target.state(deaf).running
 

@@ -116,7 +116,7 @@ def test_a_killed_archiver_leaves_no_gap(lab: Lab, load: Load) -> None:
                 os.kill(one.pid, signal.SIGKILL)
             wait_for("its end", lambda: not [
                 one for one in processes.owned(root) if one.server == "archiver-1"
-            ], seconds=10)  # fmt: skip
+            ], seconds=60)  # fmt: skip
             lab.context.target.start(archiver)
     at = whole_second()
     archived_past(lab, at)

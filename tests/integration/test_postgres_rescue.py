@@ -166,7 +166,7 @@ def test_an_unreaped_postgres_is_no_primary(context: LocalContext) -> None:
         assert unreaped.stdout is not None
         assert unreaped.stdout.read(7)  # its prompt
         os.kill(unreaped.pid, signal.SIGKILL)  # Popen.kill() would reap it where it can
-        wait_for("its end", lambda: not processes.alive(unreaped.pid), seconds=10)
+        wait_for("its end", lambda: not processes.alive(unreaped.pid), seconds=60)
         run(context)
     assert patroni.leader_of(scope) == founder
     assert "single-user server is running" in context.layout.log(founder.name).read_text()

@@ -61,7 +61,7 @@ def while_it_runs(context: LocalContext, node: Node, query: str, call: str) -> N
                 )
             )
 
-    wait_for("the statement to run", act, seconds=10, every=0.1)
+    wait_for("the statement to run", act, seconds=60, every=0.1)
 
 
 def test_acknowledged_through_the_pool(context: LocalContext) -> None:
@@ -122,7 +122,7 @@ def test_commit_without_its_standby_is_unknown(context: LocalContext, leader: No
         connection.execute("SELECT pg_reload_conf()")
     try:
         with connected(context, leader, names.POSTGRES_PORT) as way:
-            wait_for("the setting", lambda: _waits_for_nobody(way), seconds=5)
+            wait_for("the setting", lambda: _waits_for_nobody(way), seconds=60)
             canceller = threading.Thread(
                 target=while_it_runs, args=(context, leader, WRITE, "pg_cancel_backend")
             )

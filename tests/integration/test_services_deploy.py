@@ -227,7 +227,7 @@ def test_after_kill_9_provision_starts_only_that_instance(lab: Lab) -> None:
     pid = before["chat-2"]
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_for("its end", lambda: not psutil.pid_exists(pid), seconds=10)
+    wait_for("its end", lambda: not psutil.pid_exists(pid), seconds=60)
     with load(lab, "chat") as made:
         lab.run("provision")
     answered(made)

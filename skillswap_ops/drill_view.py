@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cluster.drill.contracts import Availability, Range
 from cluster.drill.events import (
+    AlertChanged,
     Converged,
     Event,
     Injected,
@@ -71,6 +72,7 @@ _WORDS: Mapping[type, Callable[[Any], str | None]] = {
     UndoFailed: lambda what: f"NOT UNDONE: {what.fault}: {what.error}",
     Observed: _observed,
     Converged: lambda what: f"not whole: {what.missing}" if what.missing else "whole again",
+    AlertChanged: lambda what: f"alert {what.alert} {'fires' if what.firing else 'is clear'}",
     Overload: lambda what: f"this machine is overloaded ({what.share:.0%})",
     Stall: lambda what: f"the harness stalled {what.seconds:.1f} s ({what.source})",
     Interrupted: lambda what: f"interrupted by {what.by}: undoing",

@@ -22,6 +22,7 @@ from cluster.errors import InvalidInputError, OpsError
 from cluster.lock import exclusive
 from skillswap_ops import __version__, tracing
 from skillswap_ops.catalogue import all_checks, all_drills
+from skillswap_ops.drill_alerts import alerts_of
 from skillswap_ops.drill_records import take_in
 from skillswap_ops.drill_series import (
     End,
@@ -152,9 +153,10 @@ def _run(context: Context, turn: Turn, wishes: Wishes, onlooker: Onlooker) -> Ru
 
 
 def _with_evidence(context: Context, drill: Drill) -> Drill:
-    """The drill with every server's log and every engine's configuration kept."""
+    """The drill with its alerts watched, every server's log and every configuration kept."""
     return replace(
         drill,
+        alerts=alerts_of(context, drill.name),
         logs=server_logs(context.layout, all_servers(context)) | dict(drill.logs),
         configuration=lambda: {
             **mongo.effective.configuration(context),

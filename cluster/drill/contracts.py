@@ -295,6 +295,18 @@ class Timings:
     after: float = 3.0
 
 
+@dataclass(frozen=True)
+class Alerts:
+    """The cluster's monitoring, where it is up.
+
+    `firing` names the alerts that fire now (raises UnreachableError); `expected` those that the
+    drill's fault must fire, with the seconds from the fault that each may take.
+    """
+
+    firing: Callable[[], frozenset[str]]
+    expected: Mapping[str, float]
+
+
 def nothing_to_collect(_folder: Path) -> None:
     """The default of `Drill.preserve` and `Drill.collect`."""
 
@@ -312,7 +324,8 @@ class Drill:
     the run inconclusive; leave out what a failover rightly changes. `versions` names what ran
     ("mongod": "6.0.5", "router": "segment router"). `preserve` puts evidence that the undo would
     destroy (the old timeline, before pg_rewind) into the folder that it is given, `collect` what
-    is there after convergence (rollback files, logs). `checks` names further checkers of the
+    is there after convergence (rollback files, logs). With `alerts` the fault stays until those
+    that are expected have fired, or should have. `checks` names further checkers of the
     engine's, passed to the runner and to `recheck` by name.
     """
 
@@ -336,6 +349,7 @@ class Drill:
     logs: Mapping[str, Path] = field(default_factory=dict)
     configuration: Callable[[], Mapping[str, str]] = dict
     rounds: Rounds | None = None
+    alerts: Alerts | None = None
 
 
 def never_skipped(_context: Context) -> str:

@@ -8,6 +8,7 @@ from random import Random
 from typing import Literal
 
 from cluster.clock import SYSTEM_CLOCK, Clock
+from cluster.drill.alert_watch import AlertWatch
 from cluster.drill.checkers.availability import Steady
 from cluster.drill.checkers.leadership import elected_ns
 from cluster.drill.contracts import Availability, Drill, Effect, Stage, Stream
@@ -45,6 +46,7 @@ from cluster.errors import InconclusiveError, OpsError, UnreachableError
 POLL = 0.1  # seconds
 POLL_CLUSTER = 0.5  # seconds between two looks at whether it is whole
 FIRST_SAMPLES = 10.0  # seconds for every observer to have seen its leader
+CLEAR_SECONDS = 60.0  # of the alerts: two looks of the monitoring, and a server that answers again
 STALL_WORTH_NOTING = 0.25  # seconds
 SERVED_DURING = {Availability.RESTORED, Availability.UNTOUCHED}
 SERVED_AFTER = {*SERVED_DURING, Availability.RESTORED_AFTER_UNDO}
@@ -70,6 +72,7 @@ class Course:
         self.chance, self._clock = chance, clock
         self._keeper = Keeper(drill, folder, mask, self.tell)
         self._watches = [Watch(observer, events) for observer in drill.observers]
+        self._alerts = AlertWatch(drill.alerts, events) if drill.alerts else None
         self._ticker = Ticker(self._stalled, STALL_WORTH_NOTING)
         self._gauge = Gauge(self._overloaded, rules.overload)
         self._ledger: LedgerWriter | None = None
@@ -92,6 +95,8 @@ class Course:
         self.tell(Versions(versions=dict(self.drill.versions())))
         for watch in self._watches:
             watch.start()
+        if self._alerts:
+            self._alerts.start()
         self.wait(FIRST_SAMPLES, lambda: not self._leaderless())
         unmet = [*self._leaderless(), *self.drill.preflight()]
         for precondition in unmet:
@@ -148,6 +153,9 @@ class Course:
         )
         if not recovered:
             self.tell(Note(text=f"not recovered within {timings.recover_within:g} s"))
+        if self._alerts:
+            # Twice its time: how late one comes is worth knowing.
+            self.wait(2 * self._alerts.patience, self._alerts.all_fired)
         self._read_settings("during")
 
     def undo(self) -> bool:
@@ -216,6 +224,11 @@ class Course:
             with suppress(OSError):  # told already, by the load
                 self._ledger.close()
 
+    def silence(self) -> None:
+        """Wait until the alerts that the fault fired have cleared."""
+        if self._alerts and self._fault_ns is not None:
+            self.wait(CLEAR_SECONDS, self._alerts.all_clear)
+
     def read_back(self) -> None:
         """Read every stream whole. A stream that cannot be read is said to be so."""
         self.enter(Phase.READ_BACK)
@@ -247,6 +260,8 @@ class Course:
     def close(self) -> None:
         """Stop every thread that is left."""
         self.stop()
+        if self._alerts:
+            self._alerts.stop()
         for watch in self._watches:
             watch.stop()
 

@@ -169,6 +169,21 @@ class Converged(Record):
     missing: str = ""
 
 
+class AlertsWatched(Record):
+    """The monitoring is up; these of its alerts the fault should fire, in so many seconds each."""
+
+    kind: Literal["alerts watched"] = "alerts watched"
+    expected: dict[str, float]
+
+
+class AlertChanged(Record):
+    """An alert fires now, or no more."""
+
+    kind: Literal["alert"] = "alert"
+    alert: str
+    firing: bool
+
+
 class ReasonSeen(Record):
     """The ledger's reason `code` stands for this text."""
 
@@ -240,6 +255,8 @@ Happening = Annotated[
     | UndoFailed
     | Observed
     | Converged
+    | AlertsWatched
+    | AlertChanged
     | ReasonSeen
     | Stall
     | Overload

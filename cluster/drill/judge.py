@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cluster.drill import judge_streams
+from cluster.drill.checkers.alerts import alerts_seen
 from cluster.drill.checkers.leadership import effect_missing, split_brains
 from cluster.drill.evidence import load_run
 from cluster.drill.measures import Measures
@@ -205,4 +206,5 @@ RUN_CHECKS: dict[str, Check] = {
     "harness": _stalls,
     "settings": _settings,
     "convergence": _converged,
+    "alerts": alerts_seen,
 }

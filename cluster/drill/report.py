@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from cluster.drill.checkers.alerts import Detection, detections
 from cluster.drill.contracts import Availability, Prediction, Promise
 from cluster.drill.evidence import VERDICT
 from cluster.drill.measures import Latency, Measures, StreamMeasures
@@ -117,6 +118,7 @@ class RunSummary:
     phases: tuple[PhaseSummary, ...]
     versions: dict[str, str]
     notes: tuple[str, ...]
+    alerts: tuple[Detection, ...] = ()  # time to detect by alert, where monitoring was up
 
 
 def summarise(measures: Measures, verdict: Verdict) -> RunSummary:
@@ -145,6 +147,7 @@ def summarise(measures: Measures, verdict: Verdict) -> RunSummary:
         phases=_phases(measures),
         versions=timeline.versions,
         notes=timeline.notes,
+        alerts=detections(timeline),
     )
 
 

@@ -200,6 +200,7 @@ def _run(course: Course, interrupts: Interrupts, offset: float) -> None:
     if course.loaded:
         _guarded(course, interrupts, course.convergence)
         course.stop()
+        _guarded(course, interrupts, course.silence)
         _guarded(course, interrupts, course.read_back)
         _guarded(course, interrupts, course.collect)
     course.enter(Phase.END)

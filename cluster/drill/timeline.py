@@ -6,6 +6,8 @@ from typing import TypeVar
 
 from cluster.drill.contracts import Observation
 from cluster.drill.events import (
+    AlertChanged,
+    AlertsWatched,
     Converged,
     Event,
     Injected,
@@ -71,6 +73,15 @@ class Stalled:
 
 
 @dataclass(frozen=True)
+class AlertChange:
+    """An alert fires from then on, or no more."""
+
+    ns: int
+    alert: str
+    firing: bool
+
+
+@dataclass(frozen=True)
 class Timeline:
     """A run's events, sorted by question."""
 
@@ -91,6 +102,8 @@ class Timeline:
     interrupted: tuple[str, ...]
     troubles: tuple[str, ...]
     notes: tuple[str, ...]
+    alerts: dict[str, float]  # expected, with the seconds they may take; none: no monitoring
+    alert_changes: tuple[AlertChange, ...]
 
 
 def timeline(events: Sequence[Event]) -> Timeline:
@@ -120,6 +133,12 @@ def timeline(events: Sequence[Event]) -> Timeline:
         interrupted=tuple(fact.by for fact in facts if isinstance(fact, Interrupted)),
         troubles=tuple(fact.what for fact in facts if isinstance(fact, Trouble)),
         notes=tuple(fact.text for fact in facts if isinstance(fact, Note)),
+        alerts=_last((fact.expected for fact in facts if isinstance(fact, AlertsWatched)), {}),
+        alert_changes=tuple(
+            AlertChange(e.ns, e.what.alert, e.what.firing)
+            for e in events
+            if isinstance(e.what, AlertChanged)
+        ),
     )
 
 

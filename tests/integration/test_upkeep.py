@@ -207,6 +207,11 @@ def test_an_alert_fires_and_clears(shared_lab: Lab, context: LocalContext) -> No
         shared_lab.run("provision")
         wait_for("silence", lambda: not firing(context), seconds=60, every=0.5)
         assert shared_lab.run("monitor", "alerts").returncode == 0
+        [run] = cast("Any", shared_lab.json("drill", "run", "mongo-router-loss", "--yes"))
+        [told] = run["alerts"]
+        assert told["alert"] == "MongoRouterDown"
+        assert 15 <= told["fired"] <= told["allowed"]
+        assert told["cleared"] is not None
     finally:
         shared_lab.run("monitor", "down", "--yes")
 

@@ -24,6 +24,7 @@ HELP = {
     "rto_seconds": "From the proved fault to each stamp of the recovery; absent if it never came.",
     "rto_predicted_seconds": "What the live configuration made one expect of each stamp.",
     "rto_promised_seconds": "The recovery time that a stream is held to.",
+    "alert_seconds": "From the proved fault to the alert that tells of it.",
     "rpo_seconds": "From the oldest lost acknowledged write to the fault.",
     "lost_writes": "Acknowledged writes that were not read back.",
     "acknowledged_writes": "Writes that were acknowledged.",
@@ -71,6 +72,9 @@ def _of_run(summary: RunSummary) -> Iterator[Sample]:
         if measured is not None:
             yield Sample("rto_seconds", measured, {"stamp": stamp})
         yield from _predicted(stamp, getattr(summary.prediction, stamp))
+    for each in summary.alerts:
+        if each.fired is not None:
+            yield Sample("alert_seconds", each.fired, {"alert": each.alert})
 
 
 def _predicted(stamp: str, expected: Range | None) -> Iterator[Sample]:

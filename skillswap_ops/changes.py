@@ -62,8 +62,8 @@ def check_change(context: LocalContext, *, leaving: bool = False) -> None:
     raise RefusedError(
         "\n".join(problems),
         "put new shards and members at the end, and keep those that have data, `local.network`, "
-        "`tls.enabled`, `postgres.wal_volume` and the size of each etcd; members and shards leave "
-        "by commands of `mongo` and `pg`; to begin anew, `destroy` first",
+        "`tls.enabled`, `postgres.wal_volume`, `postgres.version` and the size of each etcd; "
+        "members and shards leave by commands of `mongo` and `pg`; to begin anew, `destroy` first",
     )
 
 
@@ -113,6 +113,10 @@ def _for_good(old: Topology, new: Topology, with_data: Sequence[Node]) -> Iterat
     volumes = (old.postgres.wal_volume, new.postgres.wal_volume)
     if volumes[0] != volumes[1] and any(node.kind is Kind.POSTGRES for node in with_data):
         yield f"postgres.wal_volume would change from {volumes[0]} to {volumes[1]} MiB"
+    versions = (old.postgres.version, new.postgres.version)
+    if versions[0] != versions[1] and any(node.kind is Kind.POSTGRES for node in with_data):
+        change = f"from {versions[0]} to {versions[1]}"
+        yield f"postgres.version would change {change} under its data (runbook pg-major-upgrade)"
     if old.tls.enabled != new.tls.enabled and with_data:
         yield f"tls.enabled would change to {str(new.tls.enabled).lower()}"
 

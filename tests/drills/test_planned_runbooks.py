@@ -17,7 +17,6 @@ from tests.conftest import Lab, make_lab, remove_lab
 from tests.drills.runbook_conditions import (
     leader,
     primary_of,
-    secondary_of,
     servers,
     standby,
 )
@@ -73,47 +72,21 @@ def test_a_planned_switchover_moves_both_leads(
 def test_a_planned_upgrade_restarts_every_member_and_loses_nothing(
     shared_lab: Lab, table: list[Row], tmp_path: Path
 ) -> None:
-    """The run waits for the question about the restarts; they are made, and it goes on."""
     wait_until_healthy(shared_lab, 120)
     context, name = shared_lab.context, "planned-upgrade"
-    upgraded = [one.name for one in context.inventory.of(Kind.SHARD, group="shard-a")]
+    upgraded = [one.name for one in context.inventory.of(Kind.SHARD)]
     upgraded += [leader(context), standby(context)]
     before = pids(context, upgraded)
     with Ledger(context) as ledger:
         began = time.monotonic()
-        given = answers(tmp_path, name, {"install": True, "provision": True})
-        stopped = shared_lab.run("runbook", "run", name, "--answers", given, code=2, seconds=900)
-        assert 'step "restart" asks' in stopped.stderr
-        restart_by_hand(shared_lab, tmp_path)
-        given = answers(tmp_path, name, {"restart": True})
-        shared_lab.run("runbook", "resume", name, "--answers", given, seconds=600)
+        given = answers(tmp_path, name, {"install": True, "provision": True, "restart": True})
+        shared_lab.run("runbook", "run", name, "--answers", given, seconds=1200)
         took = time.monotonic() - began
         wait_until_healthy(shared_lab, 120)
         table.append(row(context, name, took, ledger.judge()))
     after = pids(context, upgraded)
     assert all(before[one] != after[one] for one in upgraded)
-    record(table[-1], "the members of a shard and of PostgreSQL are started anew, one by one")
-
-
-def restart_by_hand(lab: Lab, folder: Path) -> None:
-    """As the page says: secondaries, then planned-switchover, then the old primaries."""
-    context = lab.context
-    first = secondary_of(context, "shard-a")
-    old = leads(context)
-    members = {one.name for one in context.inventory.of(Kind.SHARD, group="shard-a")}
-    for node in (first, *(members - {first, old[1]}), standby(context)):
-        restart(lab, node)
-    given = answers(folder, "planned-switchover", dict(SWITCHOVER))
-    lab.run("runbook", "run", "planned-switchover", "--answers", given, seconds=600)
-    for node in old:
-        restart(lab, node)
-
-
-def restart(lab: Lab, node: str) -> None:
-    for server in servers(lab.context, node):
-        lab.context.target.stop(server)
-        lab.context.target.start(server)
-    wait_until_healthy(lab, 120)
+    record(table[-1], "every member is started anew, in turn, as for a new minor version")
 
 
 def pids(context: LocalContext, nodes: list[str]) -> dict[str, set[int | None]]:

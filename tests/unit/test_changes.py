@@ -71,6 +71,15 @@ def test_a_shard_that_has_left_leaves_its_name(tmp_path: Path) -> None:
     check_change(local(tmp_path))
 
 
+def test_data_files_of_one_major_version_are_not_given_to_another(tmp_path: Path) -> None:
+    built(tmp_path, {"postgres.version": 15})
+    with pytest.raises(
+        RefusedError, match=r"from 15 to 16 under its data \(runbook pg-major-upgrade\)"
+    ):
+        check_change(local(tmp_path, {"postgres.version": 16}))
+    check_change(local(tmp_path, {"postgres.version": 15}))
+
+
 @pytest.mark.parametrize("runs", [True, False])
 def test_a_secret_between_two_is_ended_first_where_servers_run(
     tmp_path: Path, *, runs: bool

@@ -16,6 +16,7 @@ from cluster.drill.contracts import (
     Timings,
 )
 from cluster.errors import OpsError, UnreachableError
+from skillswap_ops.drill_alerts import BY_DRILL
 from skillswap_ops.drilling import why_skipped
 
 
@@ -65,6 +66,7 @@ class Card:
     needs: tuple[str, ...]
     skipped: str
     sla: dict[str, str]
+    alerts: tuple[str, ...]  # that must fire, where monitoring is up
     live: OnCluster | None
     not_live: str
 
@@ -82,6 +84,7 @@ def card(context: Context, spec: DrillSpec) -> Card:
         needs=tuple((need.__doc__ or need.__name__).splitlines()[0] for need in spec.needs),
         skipped=why_skipped(context, spec),
         sla=_sla(context, spec),
+        alerts=BY_DRILL.get(spec.name, ()),
         live=live,
         not_live=not_live,
     )

@@ -45,6 +45,7 @@ def print_card(card: Card) -> None:
         "undo": "recorded before the fault acts; at the end, on Ctrl-C, or by `drill heal`",
         "takes about": length(card.seconds),
         "needs": "\n".join(card.needs),
+        "alerts": card.alerts and f"{', '.join(card.alerts)} must fire, where monitoring is up",
         "SLA": "\n".join(f"{engine}: {promise}" for engine, promise in card.sla.items()),
     }
     for name, text in rows.items():

@@ -23,6 +23,7 @@ from cluster.drill.runner import Hooks, Options, run_drill
 from cluster.errors import InvalidInputError
 from skillswap_ops import soak_work
 from skillswap_ops.catalogue import all_drills
+from skillswap_ops.drill_alerts import BY_DRILL
 from skillswap_ops.drill_live import Scene, Trails, draw
 from skillswap_ops.drill_repeats import Spread, repeated
 from skillswap_ops.drill_series import (
@@ -313,6 +314,7 @@ def test_list_and_show_need_no_cluster(tmp_path: Path) -> None:
         CliRunner().invoke(cli, ["drill", "show", "pg-node-kill", "-o", "json", *home]).stdout
     )
     assert card["live"] is None
+    assert card["alerts"] == list(BY_DRILL[card["name"]])
     assert "no cluster" in card["not_live"]
     for words in (["list"], ["show", "mongo-primary-kill"]):
         shown = CliRunner().invoke(cli, ["drill", *words, *home])

@@ -8,6 +8,7 @@ import numpy as np
 from cluster.drill.contracts import Effect
 from cluster.drill.eventlog import read_events
 from cluster.drill.events import (
+    AlertsWatched,
     Converged,
     Injected,
     LoadBegan,
@@ -277,6 +278,21 @@ def cut_off(copy: Copy) -> str:
     return ""
 
 
+def silent_alert(copy: Copy) -> str:
+    """An alert did not fire, though the fault was there for twice the time that it may take."""
+    choose.fault(copy.measures)
+    began = choose.event(read_events(copy.folder / EVENTS), LoadBegan, "load")
+    timeline = copy.measures.run.timeline
+    last = timeline.injections[-1]
+    there = ((last.undoing_ns or last.at_ns) - last.at_ns) / SECOND
+    if there <= 0:
+        raise NotPlantable("the fault was over at once")
+    expected = {**timeline.alerts, "Planted": there / 2}
+    copy.drop_events(AlertsWatched)
+    copy.add_event(began, AlertsWatched(expected=expected))
+    return "Planted"
+
+
 INVALID, UNKNOWN = Validity.INVALID, Validity.UNKNOWN
 DEFECTS = (
     Defect("an acknowledged write is lost", "loss", INVALID, lost),
@@ -299,6 +315,7 @@ DEFECTS = (
     Defect("a fault without its proof", "fault", UNKNOWN, unproved, ("loss",)),
     Defect("a fault that is not undone", "undo", UNKNOWN, not_undone, TIMES),
     Defect("a cluster that does not converge", "convergence", INVALID, not_whole),
+    Defect("an alert that stays silent", "alerts", INVALID, silent_alert),
     Defect("a torn record in the ledger", "ledger", UNKNOWN, torn),
     Defect("settings that change", "settings", UNKNOWN, other_settings),
     Defect("a harness that stands still", "harness", UNKNOWN, stalled, (*TIMES, "errors")),

@@ -11,6 +11,7 @@ from typing import TypeVar
 from cluster.drill import judge_streams
 from cluster.drill.checkers.alerts import alerts_seen
 from cluster.drill.checkers.leadership import effect_missing, split_brains
+from cluster.drill.checkers.rounds import ROUNDS
 from cluster.drill.evidence import load_run
 from cluster.drill.measures import Measures
 from cluster.drill.verdict import Finding, Verdict, conclude, invalid, unknown, valid
@@ -147,7 +148,12 @@ def _when(measures: Measures, ns: int) -> str:
 
 def _stalls(measures: Measures) -> Iterator[Finding]:
     least = measures.run.config.rules.stall
-    for stall in measures.stalls:
+    of_rounds = ROUNDS in measures.run.config.checks
+    if of_rounds and measures.stalls:
+        longest = max(stall.seconds for stall in measures.stalls)
+        often = f"{len(measures.stalls)} times, for {longest:.1f} s at most"
+        yield valid("harness", f"stood still {often}: see the rounds that it did so in")
+    for stall in measures.stalls if not of_rounds else ():
         yield unknown("harness", f"stood still for {stall.seconds:.1f} s ({stall.source})")
     if not measures.stalls and measures.run.timeline.load_began_ns:
         yield valid("harness", f"never stood still for more than {least:g} s")

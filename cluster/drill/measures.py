@@ -75,8 +75,11 @@ class Measures:
 
         A promise that was kept all the same is kept.
         """
-        if self.stalls:
-            return "the harness stalled"
+        return "the harness stalled" if self.stalls else self.overloaded
+
+    @cached_property
+    def overloaded(self) -> str:
+        """That the machine was, and how much; "" if not."""
         if shares := self.run.timeline.overloads:
             return f"this machine was overloaded (up to {max(shares):.0%} of the time)"
         return ""

@@ -23,12 +23,13 @@ from cluster.drill.contracts import (
     UndoRecord,
 )
 from cluster.drill.eventlog import read_events
-from cluster.drill.events import RoundBegan
+from cluster.drill.events import RoundBegan, Stall
 from cluster.drill.evidence import EVENTS
 from cluster.drill.outcome import Result
 from cluster.drill.report import RunSummary
 from cluster.drill.rounds import plan
-from cluster.drill.runner import Options, run_drill
+from cluster.drill.runner import Options, conclude, run_drill
+from cluster.drill.selftest.copy import Copy
 from cluster.errors import InconclusiveError, UnreachableError
 from cluster.target import Hit
 from tests.unit.drill_fakes import REFUSED, RULES, TIMINGS, FakeCluster, drill, quicken, stream
@@ -187,6 +188,30 @@ def test_a_fault_without_a_target_does_not_end_the_soak(
     assert summary.conclusion == conclusion, summary.reasons
     if conclusion == "inconclusive":
         assert found[""].message == "1 of 4 rounds had no fault"
+
+
+@pytest.mark.parametrize(("rounds", "conclusion"), [(11, "pass"), (4, "inconclusive")])
+def test_a_stall_is_of_its_round(tmp_path: Path, rounds: int, conclusion: str) -> None:
+    """An hour in which the harness stood still once has shown something all the same."""
+    cluster = SoakedCluster()
+    steps = tuple(Step("stop", 0.05, seed) for seed in range(rounds))
+    made = soak(cluster)
+    assert made.rounds
+    run_of = run(tmp_path / "runs", replace(made, rounds=replace(made.rounds, steps=steps)))
+    copy = Copy(run_of.folder, tmp_path / "copy")
+    first, *_ = (
+        each for each in read_events(copy.folder / EVENTS) if isinstance(each.what, RoundBegan)
+    )
+    copy.add_event(first, Stall(source="planted", seconds=61), later_ns=1)
+    summary = conclude(copy.folder, {ROUNDS: every_round})
+    found = {each.subject: each.message for each in summary.findings if each.check == ROUNDS}
+    assert found["round 1, stop"].endswith("; the harness stood still for 61.0 s")
+    assert not found["round 2, stop"].endswith("still for 61.0 s")
+    [harness] = [each.message for each in summary.findings if each.check == "harness"]
+    assert harness.startswith("stood still 1 times, for 61.0 s at most")
+    assert summary.conclusion == conclusion, summary.reasons
+    if conclusion == "inconclusive":
+        assert summary.reasons == ("in 1 of 4 rounds the harness stood still",)
 
 
 def test_a_soak_without_a_fault_is_inconclusive(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from cluster.drill.verdict import Finding, Validity, invalid, unknown, valid
 
 ROUNDS = "rounds"
 MISSED_SHARE = 0.1  # of the rounds: a soak of which more had no fault has shown too little
+STALLED_SHARE = 0.1  # the same, of those in which the harness stood still
 
 
 @dataclass
@@ -86,7 +87,7 @@ def failing_round(findings: Iterable[Finding]) -> int | None:
 
 
 def every_round(measures: Measures) -> Iterator[Finding]:
-    """A finding a round; more than one in ten without its fault are a finding of their own."""
+    """A finding a round; too many without their fault, or with a stall, are one of their own."""
     found = rounds_of(read_events(measures.run.folder / EVENTS))
     for each in found:
         yield _judge(measures, each)
@@ -95,14 +96,18 @@ def every_round(measures: Measures) -> Iterator[Finding]:
     missed = sum(bool(each.missed) for each in found)
     if missed > MISSED_SHARE * len(found):
         yield unknown(ROUNDS, f"{missed} of {len(found)} rounds had no fault")
+    stalled = sum(bool(_stalls(measures, each)) for each in found)
+    if stalled > STALLED_SHARE * len(found):
+        yield unknown(ROUNDS, f"in {stalled} of {len(found)} rounds the harness stood still")
 
 
 def _judge(measures: Measures, each: Round) -> Finding:
     what = "; ".join(each.faults) or "no fault"
-    if each.failed and not measures.doubt:
+    doubt = _doubt(measures, each)
+    if each.failed and not doubt:
         return invalid(ROUNDS, f"on a whole cluster it failed: {each.failed}", each.subject)
     if each.failed:
-        return unknown(ROUNDS, f"it failed: {each.failed}; but {measures.doubt}", each.subject)
+        return unknown(ROUNDS, f"it failed: {each.failed}; but {doubt}", each.subject)
     if not each.faults and not each.missing:
         return _without_a_fault(each)
     if each.converged_ns is None:
@@ -132,10 +137,27 @@ def _judge_service(measures: Measures, each: Round, what: str, converged_ns: int
     over = [(s, st) for s, st in downs if s > st.config.promise.rto]
     if over:
         text = f"{text}, allowed {over[0][1].config.promise.rto:g} s"
-        if measures.doubt:
-            return unknown(ROUNDS, f"{text}; but {measures.doubt}", subject)
+        if doubt := _doubt(measures, each):
+            return unknown(ROUNDS, f"{text}; but {doubt}", subject)
         return invalid(ROUNDS, text, subject)
-    return valid(ROUNDS, f"{text}; whole {whole:.1f} s after the undo", subject)
+    stalls = _stalls(measures, each)
+    still = f"; the harness stood still for {sum(stalls):.1f} s" if stalls else ""
+    return valid(ROUNDS, f"{text}; whole {whole:.1f} s after the undo{still}", subject)
+
+
+def _doubt(measures: Measures, each: Round) -> str:
+    """As `Measures.doubt`, but a stall excuses the round that it was in alone."""
+    return measures.overloaded or ("the harness stalled" if _stalls(measures, each) else "")
+
+
+def _stalls(measures: Measures, each: Round) -> tuple[float, ...]:
+    """Seconds of each stall that was in the round, or reached into it."""
+    return tuple(
+        stall.seconds
+        for stall in measures.stalls
+        if stall.until_ns >= each.began_ns
+        and (each.until_ns is None or stall.from_ns < each.until_ns)
+    )
 
 
 def _longest(stream: StreamMeasures, each: Round) -> tuple[float, StreamMeasures]:

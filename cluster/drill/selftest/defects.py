@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cluster.drill.checkers.rounds import ROUNDS
 from cluster.drill.contracts import Effect
 from cluster.drill.eventlog import read_events
 from cluster.drill.events import (
@@ -265,6 +266,8 @@ def other_settings(copy: Copy) -> str:
 
 def stalled(copy: Copy) -> str:
     """The harness stood still."""
+    if ROUNDS in copy.measures.run.config.checks:
+        raise NotPlantable("in a soak a stall is its round's")
     least = copy.measures.run.config.rules.stall
     began = choose.event(read_events(copy.folder / EVENTS), LoadBegan, "load")
     copy.add_event(began, Stall(source="planted", seconds=least + 0.4))

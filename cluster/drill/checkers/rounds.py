@@ -141,7 +141,7 @@ def _judge_service(measures: Measures, each: Round, what: str, converged_ns: int
             return unknown(ROUNDS, f"{text}; but {doubt}", subject)
         return invalid(ROUNDS, text, subject)
     stalls = _stalls(measures, each)
-    still = f"; the harness stood still for {sum(stalls):.1f} s" if stalls else ""
+    still = f"; the harness stood still for {max(stalls):.1f} s" if stalls else ""
     return valid(ROUNDS, f"{text}; whole {whole:.1f} s after the undo{still}", subject)
 
 

@@ -149,6 +149,31 @@ class Secrets(Section):
     path: str = Field("skillswap", min_length=1, max_length=200, description="the vault's entry")
 
 
+class Issuer(Section):
+    """An issuer of cert-manager that puts its authority's certificate (`ca.crt`) into Secrets."""
+
+    kind: Literal["ClusterIssuer", "Issuer"] = Field(
+        "ClusterIssuer", description="`Issuer`: one of the cluster's own namespace"
+    )
+    name: Domain = Field(description="of the issuer, which must be there")
+
+
+class CertManager(Section):
+    """Certificates that cert-manager makes, and renews."""
+
+    source: Literal["cert-manager"] = Field(description="cert-manager makes and renews them")
+    issuer: Issuer = Field(description="who signs them")
+
+
+class Given(Section):
+    """Certificates that somebody else puts into Secrets of the names that `render` lists."""
+
+    source: Literal["given"] = Field(description="somebody else makes and renews them")
+
+
+Certificates = Annotated[CertManager | Given, Field(discriminator="source")]
+
+
 class DrCluster(Section):
     """DR in a Kubernetes cluster of its own; left out: in node pools of the DR region."""
 
@@ -183,6 +208,9 @@ class Kubernetes(Section):
     images: Images = Field(Images(), description="where images come from")
     storage: Storage = Field(Storage(), description="of the volumes")
     secrets: Secrets = Field(Secrets(), description="where passwords come from")
+    tls: Certificates | None = Field(
+        None, description="where pods' certificates come from; `tls.enabled` needs it there"
+    )
     monitoring: bool = Field(
         default=True,
         description="rules and monitors for the Prometheus operator, which must be there",

@@ -98,7 +98,8 @@ class Layout:
 class PodLayout(Layout):
     """Paths on the Kubernetes target: `root` is the tool's own state, `pod` a folder in each pod.
 
-    A pod has one node, so that the node's folder is `pod` itself.
+    A pod has one node, so that the node's folder is `pod` itself. What clients trust is mounted at
+    one place in the servers' pods and in the tool's.
     """
 
     pod: Path = Path("/skillswap")
@@ -116,3 +117,8 @@ class PodLayout(Layout):
     def mongo_backups(self) -> Path:
         """Where the volume of MongoDB's repository is mounted."""
         return self.pod / "backups"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate that clients trust, alone in its folder."""
+        return self.pod / "trust" / "ca.crt"

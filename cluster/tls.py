@@ -9,6 +9,7 @@ from threading import Lock
 from cluster.certificates import Authority
 from cluster.context import Context
 from cluster.inventory import Inventory, Kind, Node
+from cluster.layout import PodLayout
 from cluster.server import ConfigFile
 
 PEM = "tls.pem"
@@ -23,12 +24,20 @@ def authority(context: Context) -> Authority:
     return Authority(context.layout, context.topology.tls)
 
 
+def issued_here(context: Context) -> bool:
+    """Whether nodes have certificates of the cluster's own authority.
+
+    Pods have theirs from somebody else (`kubernetes.tls`), so that no key of theirs is known here.
+    """
+    return context.topology.tls.enabled and not isinstance(context.layout, PodLayout)
+
+
 def files(context: Context, node: Node, *, live: bool = True) -> tuple[ConfigFile, ...]:
-    """What a server of this node needs to speak TLS; nothing where it is off.
+    """What a server of this node is given to speak TLS; nothing where it is off, and in pods.
 
     Not `live`: it reads a new one with its other files, by SIGHUP.
     """
-    if not context.topology.tls.enabled:
+    if not issued_here(context):
         return ()
     own = authority(context)
     own.certificate_file()
@@ -62,8 +71,11 @@ def scheme(context: Context) -> str:
 
 
 def operator_file(context: Context) -> str:
-    """A key and a certificate of this tool's own, for ports that ask for one; "" without TLS."""
-    if not context.topology.tls.enabled:
+    """A key and a certificate of this tool's own, for ports that ask for one; "" without TLS.
+
+    Only etcd's do, and no pod is one.
+    """
+    if not issued_here(context):
         return ""
     own = authority(context)
     with MAKING:  # one reads key and certificate one after the other: both must be of one file

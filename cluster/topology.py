@@ -362,13 +362,13 @@ class Archive(Model):
 
 
 class Tls(Model):
-    """TLS on every port, with certificates of the cluster's own authority."""
+    """TLS on every port: by the cluster's own authority, on Kubernetes by `kubernetes.tls`."""
 
     enabled: bool = Field(
         default=False, description="every server takes TLS alone, and clients verify; for good"
     )
     authority_days: int = Field(
-        3650, ge=2, le=36_500, description="validity of the authority's own certificate"
+        3650, ge=2, le=36_500, description="validity of the own authority's certificate"
     )
     leaf_days: int = Field(
         365, ge=1, le=3650, description="validity of a node's; renewed when a third is left"

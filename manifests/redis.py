@@ -41,9 +41,11 @@ def servers(context: Context) -> tuple[Server, ...]:
 
 
 def steps(context: Context) -> tuple[Step, ...]:
-    """Redis answers to the application's password, and shows the certificate that it was given."""
+    """Redis answers to the application's password, and shows the certificate that it was given
+    here.
+    """
     ready = [_ready_step(context, server.node, server.start_step) for server in servers(context)]
-    nodes = context.inventory.of(Kind.REDIS) if context.trust else ()
+    nodes = context.inventory.of(Kind.REDIS) if tls.issued_here(context) else ()
     shown = (
         certificate_step(context, node, PORT, COMPONENT, take, f"{node.name} ready")
         for node in nodes

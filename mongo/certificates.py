@@ -1,5 +1,6 @@
 """mongod's certificates: a renewed one is taken when the server is told to."""
 
+from cluster import tls
 from cluster.clock import wait_for
 from cluster.context import Context
 from cluster.inventory import Node
@@ -14,8 +15,8 @@ TAKEN_SECONDS = 10
 
 
 def steps(context: Context) -> tuple[Step, ...]:
-    """Each server shows the certificate that it was given; none without TLS."""
-    if not context.trust:
+    """Each server shows the certificate that it was given; none without TLS, and for pods."""
+    if not tls.issued_here(context):
         return ()
     sets = nodes.replica_sets(context)
     members = (_step(context, one.component, node) for one in sets for node in one.nodes)

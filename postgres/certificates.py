@@ -15,8 +15,8 @@ TAKEN_SECONDS = 10
 
 
 def steps(context: Context) -> tuple[Step, ...]:
-    """Each proxy shows the certificate that it was given; none without TLS."""
-    nodes = context.inventory.of(Kind.HAPROXY) if context.trust else ()
+    """Each proxy shows the certificate that it was given; none without TLS, and for pods."""
+    nodes = context.inventory.of(Kind.HAPROXY) if tls.issued_here(context) else ()
     port, component = names.STATS_PORT, names.EDGE
     return tuple(step(context, node, port, component, take, f"start {node.name}") for node in nodes)
 

@@ -60,7 +60,7 @@ def check_socket(instance: Instance) -> None:
 def configure(context: Context, instance: Instance, extra: Mapping[str, str]) -> None:
     """Append its settings to those that pgBackRest has written; later ones win."""
     hba, ident = instance.folder / "pg_hba.conf", instance.folder / "pg_ident.conf"
-    pem = tls.pem_file(context, instance.node)
+    pem = tls.pem_file(context, instance.node) if tls.issued_here(context) else ""
     ways = f"local all all trust\n{'hostssl' if pem else 'host'} all all samenet scram-sha-256\n"
     put(context, instance.node, hba, ways)
     put(context, instance.node, ident, "")
@@ -77,11 +77,18 @@ def configure(context: Context, instance: Instance, extra: Mapping[str, str]) ->
         "primary_slot_name": "",
         "synchronous_standby_names": "",
         "cluster_name": "restored",
-        **({"ssl": "on", "ssl_cert_file": pem, "ssl_key_file": pem} if pem else {}),
+        **_secured(context, pem),
         **extra,
     }
     lines = "".join(f"{name} = {_quoted(text)}\n" for name, text in settings.items())
     put(context, instance.node, instance.data / "postgresql.auto.conf", lines, append=True)
+
+
+def _secured(context: Context, pem: str) -> dict[str, str]:
+    """A bench in a pod has no certificate, and the configuration in a backup names one."""
+    if pem:
+        return {"ssl": "on", "ssl_cert_file": pem, "ssl_key_file": pem}
+    return {"ssl": "off"} if context.trust else {}
 
 
 def restore_command(context: Context, node: Node, data: Path, repository: int) -> str:

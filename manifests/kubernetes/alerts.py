@@ -1,14 +1,17 @@
 """Alerts that follow from the topology and its SLA, as rules of the Prometheus operator.
 
 They ask what the exporters, Patroni and the services say: names of metrics are those of
-percona/mongodb_exporter 0.4x, Patroni 4 and postgres_exporter 0.1x.
+percona/mongodb_exporter 0.4x, Patroni 4, postgres_exporter 0.1x and kube-state-metrics 2.
 """
 
 from dataclasses import dataclass
 
+from cluster.kubernetes_settings import CertManager
 from cluster.topology import Topology
 
 PAGE, TICKET = "page", "ticket"
+DAY_SECONDS = 86_400
+OLD_SHARE = 1 / 4  # of a certificate's life
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,12 @@ class Alert:
 
 def alerts(topology: Topology) -> tuple[Alert, ...]:
     """All of them."""
-    return (*_mongo(topology), *_postgres(topology), *_services(topology))
+    return (
+        *_mongo(topology),
+        *_postgres(topology),
+        *_services(topology),
+        *_certificates(topology),
+    )
 
 
 def _mongo(topology: Topology) -> tuple[Alert, ...]:
@@ -134,5 +142,24 @@ def _services(topology: Topology) -> tuple[Alert, ...]:
             600,
             TICKET,
             "{{ $labels.persistentvolumeclaim }} is four fifths full",
+        ),
+    )
+
+
+def _certificates(topology: Topology) -> tuple[Alert, ...]:
+    """A pod reads its certificate when it starts. That one had a third of its life left at least,
+    or it would have been another: a pod that is older than a quarter of a life is started anew.
+    """
+    if not topology.tls.enabled or not isinstance(topology.kubernetes.tls, CertManager):
+        return ()
+    namespace = topology.kubernetes.namespace or topology.name
+    seconds = round(topology.tls.leaf_days * DAY_SECONDS * OLD_SHARE)
+    return (
+        Alert(
+            "CertificateGetsOld",
+            f'time() - max by (pod) (kube_pod_start_time{{namespace="{namespace}"}}) > {seconds}',
+            600,
+            TICKET,
+            "{{ $labels.pod }} runs with the certificate that it began with: start it anew",
         ),
     )

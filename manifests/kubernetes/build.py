@@ -2,10 +2,12 @@
 
 from graphlib import TopologicalSorter
 
+from cluster.inventory import Node
 from manifests.kubernetes import (
     archive,
     archiver,
     cache,
+    certificates,
     config_servers,
     edge,
     foundation,
@@ -39,6 +41,12 @@ def components(blueprint: Blueprint) -> tuple[Component, ...]:
         *monitoring.components(blueprint),
     )
     return in_order((foundation.component(blueprint), *made))
+
+
+def certified(blueprint: Blueprint) -> tuple[Node, ...]:
+    """Every node that has a certificate; none without TLS."""
+    deployed = (services.server(blueprint, each) for each in blueprint.services)
+    return certificates.nodes(blueprint.topology, (*blueprint.servers, *deployed))
 
 
 def _patroni(blueprint: Blueprint) -> tuple[Component, ...]:

@@ -1,7 +1,15 @@
 """Cache: Redis, which carries chat between instances; what it holds may be lost."""
 
 from cluster.inventory import Kind
-from manifests.kubernetes import foundation, names, placement, pods, probes, workloads
+from manifests.kubernetes import (
+    certificates,
+    foundation,
+    names,
+    placement,
+    pods,
+    probes,
+    workloads,
+)
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.component import Component, Idea
 from manifests.kubernetes.files import files
@@ -32,7 +40,7 @@ def components(blueprint: Blueprint) -> tuple[Component, ...]:
         server=servers[0],
         image=topology.kubernetes.images.redis,
         size=size,
-        ready=probes.shell(probes.REDIS.format(port=port)),
+        ready=probes.redis(port, certificates.trusted(topology)),
         alive=alive,
         start=probes.started(alive),
     )

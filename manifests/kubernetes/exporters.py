@@ -15,7 +15,7 @@ from lightkube.models.core_v1 import (
 from lightkube.models.meta_v1 import ObjectMeta
 
 from cluster.inventory import Kind, Node
-from manifests.kubernetes import names, placement, pods, probes, workloads
+from manifests.kubernetes import certificates, names, placement, pods, probes, workloads
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.files import checksum, masked, secret_files
 from manifests.kubernetes.objects import Manifest, Typed, manifests
@@ -52,8 +52,9 @@ def _mongo(blueprint: Blueprint) -> Exporter:
     password = blueprint.secrets.get("mongo-monitor").get_secret_value()
     kinds = (Kind.SHARD, Kind.CONFIG, Kind.ROUTER)
     hosts = [_host(server.node, server.ports[0]) for server in blueprint.of(*kinds)]
-    login = f"monitor:{password}@"
-    uris = [f"mongodb://{login}{host}/admin?directConnection=true" for host in hosts]
+    login, trust = f"monitor:{password}@", certificates.trusted(blueprint.topology)
+    secured = f"&tls=true&tlsCAFile={trust}" if trust else ""
+    uris = [f"mongodb://{login}{host}/admin?directConnection=true{secured}" for host in hosts]
     return Exporter(
         name="mongo-exporter",
         image=blueprint.topology.kubernetes.images.mongo_exporter,
@@ -77,8 +78,10 @@ def _postgres(blueprint: Blueprint) -> Exporter:
         scope = blueprint.topology.postgres.scope
         members = blueprint.inventory.of(Kind.POSTGRES, group=scope)
     password = blueprint.secrets.get("postgres-monitor").get_secret_value()
+    trust = certificates.trusted(blueprint.topology)
+    mode = f"verify-full&sslrootcert={trust}" if trust else "prefer"
     dsns = [
-        f"postgresql://monitor:{password}@{node.at(5432)}/postgres?sslmode=prefer"
+        f"postgresql://monitor:{password}@{node.at(5432)}/postgres?sslmode={mode}"
         for node in members
     ]
     return Exporter(
@@ -94,6 +97,7 @@ def _postgres(blueprint: Blueprint) -> Exporter:
 
 def _redis(blueprint: Blueprint) -> Exporter:
     (server,) = blueprint.of(Kind.REDIS)
+    trust = certificates.trusted(blueprint.topology)
     return Exporter(
         name="redis-exporter",
         image=blueprint.topology.kubernetes.images.redis_exporter,
@@ -101,8 +105,9 @@ def _redis(blueprint: Blueprint) -> Exporter:
         arguments=(),
         secrets={"REDIS_PASSWORD": blueprint.secrets.get("redis-monitor").get_secret_value()},
         plain={
-            "REDIS_ADDR": f"redis://{server.node.at(server.ports[0])}",
+            "REDIS_ADDR": f"redis{'s' if trust else ''}://{server.node.at(server.ports[0])}",
             "REDIS_USER": "monitor",
+            **({"REDIS_EXPORTER_TLS_CA_CERT_FILE": trust} if trust else {}),
         },
         targets=(),
     )
@@ -155,8 +160,10 @@ def _template(blueprint: Blueprint, exporter: Exporter) -> PodTemplateSpec:
                     securityContext=container_context(),
                     livenessProbe=alive,
                     readinessProbe=alive,
+                    volumeMounts=certificates.trust_mounts(topology) or None,
                 )
             ],
+            volumes=certificates.trust_volumes(topology) or None,
         ),
     )
 

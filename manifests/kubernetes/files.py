@@ -21,7 +21,7 @@ from lightkube.resources.core_v1 import ConfigMap, Secret
 from cluster.kubernetes_settings import SecretSource
 from cluster.server import ConfigFile, Server
 from cluster.topology import Topology
-from manifests.kubernetes import names
+from manifests.kubernetes import certificates, names
 from manifests.kubernetes.objects import Custom, Json, Manifest, Typed, manifest
 from manifests.kubernetes.vault import Recorded, field_name
 
@@ -32,12 +32,13 @@ DIGEST = 16
 @dataclass(frozen=True)
 class Files:
     """The objects that hold the files of some nodes, the volume that a pod mounts, and a checksum
-    that changes with any of them.
+    that changes with any of them. `trust` is the volume by which the pod's clients verify.
     """
 
     objects: tuple[Manifest, ...]
     volume: Volume
     checksum: str
+    trust: tuple[Volume, ...] = ()
 
 
 def files(
@@ -48,7 +49,9 @@ def files(
     servers: Sequence[Server],
     instance: str | None = None,
 ) -> Files:
-    """The files of these servers' nodes, as objects `<name>-files`."""
+    """The files of these servers' nodes, as objects `<name>-files`; beside them, with TLS, each
+    node's certificate.
+    """
     rows = [(server.node.name, file) for server in servers for file in server.files]
     plain = {_key(node, file): file.text for node, file in rows if not file.secret}
     secret = {_key(node, file): file.text for node, file in rows if file.secret}
@@ -58,6 +61,8 @@ def files(
         objects.append(manifest(ConfigMap(metadata=meta, data=plain)))
     if secret:
         objects.append(secret_files(topology, secrets, meta.name or "", component, name, secret))
+    nodes = certificates.nodes(topology, servers)
+    objects += certificates.orders(topology, component, instance or name, nodes)
     paths = [
         KeyToPath(key=_key(node, file), path=f"{node}/{file.name}")
         for node, file in rows
@@ -75,8 +80,10 @@ def files(
         sources.append(
             VolumeProjection(secret=SecretProjection(items=secret_paths, name=meta.name))
         )
+    sources += certificates.sources(nodes)
     volume = Volume(name=FILES_VOLUME, projected=ProjectedVolumeSource(sources=sources))
-    return Files(tuple(objects), volume, checksum(plain | masked(secrets, secret)))
+    trust = certificates.trust_volumes(topology, nodes)
+    return Files(tuple(objects), volume, checksum(plain | masked(secrets, secret)), tuple(trust))
 
 
 def secret_files(

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from cluster.context import trust
 from cluster.inventory import Inventory, Kind, Node, inventory
 from cluster.topology import Topology
 from manifests.kubernetes import names
+from manifests.kubernetes.programs import LAYOUT
 
 # What there is no pod of: etcd, because Kubernetes keeps Patroni's leader, and what stands in for a
 # cloud's services on one machine.
@@ -27,7 +29,8 @@ ANYWHERE = "0.0.0.0"  # noqa: S104 - a pod's own addresses; network policies say
 def pod_inventory(topology: Topology, *, from_dr: bool = False) -> Inventory:
     """The nodes of a validated topology that are pods.
 
-    Routers and HAProxies are one node each, a Service that any number of pods answer for.
+    Routers and HAProxies are one node each, a Service that any number of pods answer for. With TLS
+    clients verify them by the file that is mounted in every pod.
     `from_dr`: as a DR cluster of its own sees them, which reaches the proxies by another name.
     """
     return Inventory(tuple(_pods(topology, from_dr=from_dr)), topology.kubernetes.pod_networks)
@@ -35,7 +38,7 @@ def pod_inventory(topology: Topology, *, from_dr: bool = False) -> Inventory:
 
 def _pods(topology: Topology, *, from_dr: bool) -> Iterator[Node]:
     fleets: set[str] = set()
-    for node in inventory(topology).nodes:
+    for node in inventory(topology, trust(topology, LAYOUT)).nodes:
         if node.kind not in PODS:
             continue
         pod = _pod(topology, node)

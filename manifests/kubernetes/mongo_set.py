@@ -9,7 +9,7 @@ from cluster.inventory import Kind, Node
 from cluster.kubernetes.labels import JOINED, PEERS
 from cluster.kubernetes_settings import StatefulPod
 from cluster.server import Server
-from manifests.kubernetes import names, placement, pods, probes, workloads
+from manifests.kubernetes import certificates, names, placement, pods, probes, workloads
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.files import Files, files
 from manifests.kubernetes.inventory import stateful_set_name
@@ -119,13 +119,13 @@ def _labels(blueprint: Blueprint, members: Members) -> dict[str, str]:
 
 
 def _box(blueprint: Blueprint, server: Server, size: StatefulPod) -> pods.Box:
-    port = server.ports[0]
+    port, trust = server.ports[0], certificates.trusted(blueprint.topology)
     alive = probes.tcp(port)
     return pods.Box(
         server=server,
         image=blueprint.topology.kubernetes.images.mongo,
         size=size,
-        ready=probes.mongosh(port, probes.MEMBER),
+        ready=probes.mongosh(port, probes.MEMBER, trust),
         alive=alive,
         start=probes.started(alive),
         env=(HOME,),

@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 
 from cluster.topology import Topology
-from manifests.kubernetes import exporters, names
+from manifests.kubernetes import certificates, exporters, names
 from manifests.kubernetes.alerts import alerts
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.component import Component, Idea
@@ -64,10 +64,30 @@ def _edge(topology: Topology) -> Custom:
         "path": "/metrics",
         "interval": INTERVAL,
         "basicAuth": login,
+        **_verified(topology),
     }
     return _service_monitor(
         topology, names.HAPROXY_NAME, names.chosen(names.HAPROXY, names.HAPROXY_NAME), [endpoint]
     )
+
+
+def _verified(topology: Topology) -> dict[str, Json]:
+    """How Prometheus asks the proxies, which it sends a password, by TLS."""
+    if not topology.tls.enabled:
+        return {}
+    known = {"name": names.certificate(names.HAPROXY_NAME), "key": certificates.AUTHORITY}
+    name = names.dns(topology, names.HAPROXY_NAME)
+    return {"scheme": "https", "tlsConfig": {"ca": {"secret": {**known}}, "serverName": name}}
+
+
+def _encrypted(topology: Topology) -> dict[str, Json]:
+    """How it asks pods by TLS that each have a name of their own, where it knows addresses alone.
+
+    It cannot verify them, and sends them nothing secret.
+    """
+    if not topology.tls.enabled:
+        return {}
+    return {"scheme": "https", "tlsConfig": {"insecureSkipVerify": True}}
 
 
 def _edge_login(blueprint: Blueprint) -> Manifest:
@@ -88,7 +108,12 @@ def _patroni(topology: Topology) -> Custom:
     scopes = [postgres.scope]
     if postgres.dr and not topology.kubernetes.dr_cluster:
         scopes.append(postgres.dr.scope)
-    endpoint: Json = {"port": "patroni", "path": "/metrics", "interval": INTERVAL}
+    endpoint: Json = {
+        "port": "patroni",
+        "path": "/metrics",
+        "interval": INTERVAL,
+        **_encrypted(topology),
+    }
     return Custom(
         OPERATOR,
         "ServiceMonitor",
@@ -108,7 +133,12 @@ def _patroni(topology: Topology) -> Custom:
 
 
 def _services(topology: Topology) -> Custom:
-    endpoint: Json = {"port": "http", "path": "/metrics", "interval": INTERVAL}
+    endpoint: Json = {
+        "port": "http",
+        "path": "/metrics",
+        "interval": INTERVAL,
+        **_encrypted(topology),
+    }
     return _service_monitor(topology, "services", {names.COMPONENT: names.SERVICE}, [endpoint])
 
 

@@ -47,6 +47,11 @@ def service_name(service: str) -> str:
     return f"service-{service}"
 
 
+def certificate(node: str) -> str:
+    """The Secret of a node's certificate. `service-gateway-tls` is another: the Ingress's own."""
+    return f"{node}-certificate"
+
+
 def labels(topology: Topology, component: str, instance: str) -> dict[str, str]:
     """What every object carries."""
     return {PART_OF: topology.name, MANAGED_BY: TOOL, **chosen(component, instance)}

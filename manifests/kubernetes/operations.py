@@ -39,7 +39,7 @@ from cluster.inventory import Kind
 from cluster.kubernetes.labels import HOSTNAME
 from cluster.topology import Topology
 from cluster.topology_file import dump_topology
-from manifests.kubernetes import archive, cache, names, placement, pods, workloads
+from manifests.kubernetes import archive, cache, certificates, names, placement, pods, workloads
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.component import Component, Idea
 from manifests.kubernetes.edge import NAME as EDGE
@@ -296,6 +296,7 @@ def _pod(
                         VolumeMount(name="secrets", mountPath=str(SECRETS), readOnly=True),
                         VolumeMount(name="state", mountPath=STATE),
                         VolumeMount(name="tmp", mountPath="/tmp"),  # noqa: S108
+                        *certificates.trust_mounts(topology),
                         *([shared.mount] if shared else []),
                     ],
                 )
@@ -308,6 +309,7 @@ def _pod(
                     persistentVolumeClaim=PersistentVolumeClaimVolumeSource(claimName=STATE_CLAIM),
                 ),
                 pods.scratch("tmp", pods.SCRATCH),
+                *certificates.trust_volumes(topology),
                 *([shared.volume] if shared else []),
             ],
         ),

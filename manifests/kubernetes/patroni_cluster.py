@@ -113,7 +113,7 @@ def _member(blueprint: Blueprint, node: Node, servers: Sequence[Server], held: F
 
 
 def _box(blueprint: Blueprint, server: Server) -> pods.Box:
-    settings = blueprint.topology.kubernetes
+    settings, tls = blueprint.topology.kubernetes, blueprint.topology.tls.enabled
     if PGBOUNCER in server.ports:
         alive = probes.tcp(PGBOUNCER)
         return pods.Box(
@@ -133,9 +133,9 @@ def _box(blueprint: Blueprint, server: Server) -> pods.Box:
         image=settings.images.postgres,
         size=settings.sizes.postgres,
         # A leader, or a standby that streams; one that copies its data is alive, and not ready.
-        ready=probes.http("/readiness", PATRONI, failures=2),
-        alive=probes.http("/liveness", PATRONI),
-        start=probes.started(probes.http("/liveness", PATRONI)),
+        ready=probes.http("/readiness", PATRONI, failures=2, tls=tls),
+        alive=probes.http("/liveness", PATRONI, tls=tls),
+        start=probes.started(probes.http("/liveness", PATRONI, tls=tls)),
         env=(
             pods.from_pod("PATRONI_KUBERNETES_NAMESPACE", "metadata.namespace"),
             pods.from_pod("PATRONI_KUBERNETES_POD_IP", "status.podIP"),

@@ -28,7 +28,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from cluster.kubernetes_settings import Pod
 from cluster.server import Server
 from cluster.topology import Topology
-from manifests.kubernetes import names
+from manifests.kubernetes import certificates, names
 from manifests.kubernetes.files import FILES_VOLUME, Files
 from manifests.kubernetes.programs import FILES, LAYOUT
 from manifests.kubernetes.security import container_context, pod_context
@@ -114,9 +114,12 @@ def template(topology: Topology, room: Room, boxes: Sequence[Box], files: Files)
             priorityClassName=room.priority,
             terminationGracePeriodSeconds=stop,
             initContainers=[_prepare(boxes[0].image, room, mounts)],
-            containers=[_container(box, mounts) for box in boxes],
+            containers=[
+                _container(box, [*mounts, *certificates.trust_mounts(topology)]) for box in boxes
+            ],
             volumes=[
                 files.volume,
+                *files.trust,
                 memory("conf", MEMORY_FOLDER),
                 *(scratch(folder, SCRATCH) for folder in fleeting),
                 scratch("tmp", SCRATCH),

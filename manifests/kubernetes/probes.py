@@ -21,7 +21,7 @@ ROUTER = "quit(db.hello().msg==='isdbgrid'?0:1)"
 # It says how far it is in every round; a thread that hangs for minutes says nothing any more.
 ARCHIVER = 'test -n "$(find {state} -mmin -2)"'
 # An answer, whatever it is of a client without a password; LOADING is none.
-REDIS = "redis-cli -p {port} ping | grep -qE 'PONG|NOAUTH'"
+REDIS = "redis-cli{tls} -p {port} ping | grep -qE 'PONG|NOAUTH'"
 
 
 def tcp(port: int, period: int = 10, failures: int = 3) -> Probe:
@@ -46,12 +46,21 @@ def started(probe: Probe) -> Probe:
     )
 
 
-def mongosh(port: int, script: str) -> Probe:
-    """What MongoDB says of itself to anybody (`hello` asks for no password)."""
-    command = ["mongosh", "--quiet", "--norc", "--port", str(port), "--eval", script]
+def mongosh(port: int, script: str, trust: str) -> Probe:
+    """What MongoDB says of itself to anybody (`hello` asks for no password).
+
+    It is verified by the file `trust`, without a name: the pod asks itself, over loopback.
+    """
+    secured = ["--tls", "--tlsCAFile", trust, "--tlsAllowInvalidHostnames"] if trust else []
+    command = ["mongosh", "--quiet", "--norc", *secured, "--port", str(port), "--eval", script]
     return Probe(
         exec=ExecAction(command=command), periodSeconds=15, timeoutSeconds=10, failureThreshold=2
     )
+
+
+def redis(port: int, trust: str) -> Probe:
+    """Redis answers; verified by the file `trust`, where it speaks TLS."""
+    return shell(REDIS.format(port=port, tls=f" --tls --cacert {trust}" if trust else ""))
 
 
 def shell(command: str, period: int = 10) -> Probe:
@@ -64,20 +73,24 @@ def shell(command: str, period: int = 10) -> Probe:
     )
 
 
-def http(path: str, port: int, period: int = 10, failures: int = 3) -> Probe:
-    """A page that is answered with 200."""
+def http(path: str, port: int, period: int = 10, failures: int = 3, *, tls: bool = False) -> Probe:
+    """A page that is answered with 200. By TLS Kubernetes looks at no certificate."""
     return Probe(
-        httpGet=HTTPGetAction(path=path, port=port),
+        httpGet=_page(path, port, tls=tls),
         periodSeconds=period,
         timeoutSeconds=5,
         failureThreshold=failures,
     )
 
 
-def of_service(probe: ServiceProbe, port: int) -> Probe:
+def _page(path: str, port: int, *, tls: bool) -> HTTPGetAction:
+    return HTTPGetAction(path=path, port=port, scheme="HTTPS" if tls else None)
+
+
+def of_service(probe: ServiceProbe, port: int, *, tls: bool) -> Probe:
     """A probe of the catalogue; Kubernetes counts in whole seconds."""
     return Probe(
-        httpGet=HTTPGetAction(path=probe.path, port=port),
+        httpGet=_page(probe.path, port, tls=tls),
         periodSeconds=max(1, round(probe.period)),
         timeoutSeconds=max(1, round(probe.timeout)),
         failureThreshold=probe.failures,
@@ -85,10 +98,10 @@ def of_service(probe: ServiceProbe, port: int) -> Probe:
     )
 
 
-def service_start(probes: ServiceProbes, port: int) -> Probe:
+def service_start(probes: ServiceProbes, port: int, *, tls: bool) -> Probe:
     """How long an instance may take until it is ready for the first time."""
     return Probe(
-        httpGet=HTTPGetAction(path=probes.ready.path, port=port),
+        httpGet=_page(probes.ready.path, port, tls=tls),
         periodSeconds=2,
         timeoutSeconds=2,
         failureThreshold=max(1, round(probes.startup_seconds / 2)),

@@ -1,7 +1,15 @@
 """Routers: the mongos that applications connect to, behind one address."""
 
 from cluster.inventory import Kind
-from manifests.kubernetes import config_servers, names, placement, pods, probes, workloads
+from manifests.kubernetes import (
+    certificates,
+    config_servers,
+    names,
+    placement,
+    pods,
+    probes,
+    workloads,
+)
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.component import Component, Idea
 from manifests.kubernetes.files import files
@@ -31,7 +39,7 @@ def component(blueprint: Blueprint) -> Component:
         server=server,
         image=settings.images.mongo,
         size=settings.sizes.router,
-        ready=probes.mongosh(port, probes.ROUTER),
+        ready=probes.mongosh(port, probes.ROUTER, certificates.trusted(topology)),
         alive=alive,
         start=probes.started(alive),
         env=(HOME,),

@@ -28,8 +28,9 @@ from lightkube.resources.networking_v1 import Ingress
 from cluster.inventory import Kind, Node
 from cluster.kubernetes_settings import Pod
 from cluster.server import ConfigFile, Server
+from cluster.tls import PEM
 from cluster.topology import Topology
-from manifests.kubernetes import cache, names, placement, pods, probes, workloads
+from manifests.kubernetes import cache, certificates, names, placement, pods, probes, workloads
 from manifests.kubernetes.blueprint import Blueprint
 from manifests.kubernetes.component import Component, Idea
 from manifests.kubernetes.edge import NAME as EDGE
@@ -41,7 +42,7 @@ from manifests.kubernetes.routers import NAME as ROUTERS
 from manifests.services import edge, instances, places
 from manifests.services.instances import CONFIG, Place
 from manifests.services.model import GATEWAY, Service
-from manifests.services.settings import Deadlines
+from manifests.services.settings import Deadlines, ServiceTls
 
 NAME = "services"
 MOST = 4  # an autoscaler goes up to so many times the least
@@ -50,6 +51,7 @@ CALM_SECONDS = 300  # before it goes down: a lesson's end is not the end of the 
 # Endpoints of a Service follow a pod's readiness within seconds, proxies on every machine.
 ENDPOINT_SECONDS = 5
 INSTANCE = "SKILLSWAP_INSTANCE"
+NGINX = "nginx.ingress.kubernetes.io"
 
 
 def component(blueprint: Blueprint) -> Component:
@@ -77,7 +79,8 @@ def version(topology: Topology) -> str:
 
 def address(topology: Topology, service: str) -> str:
     """The base URL of a service."""
-    return f"http://{names.dns(topology, names.service_name(service))}:{places.PORT}"
+    scheme = "https" if topology.tls.enabled else "http"
+    return f"{scheme}://{names.dns(topology, names.service_name(service))}:{places.PORT}"
 
 
 def server(blueprint: Blueprint, service: Service) -> Server:
@@ -98,6 +101,7 @@ def server(blueprint: Blueprint, service: Service) -> Server:
             host=ANYWHERE,
             zone="",
             upstreams=_upstreams(topology, service, blueprint.services),
+            tls=_tls(topology, node),
             drain_seconds=edge.drain_seconds(ready) + ENDPOINT_SECONDS,
         ),
     )
@@ -122,6 +126,13 @@ def server(blueprint: Blueprint, service: Service) -> Server:
         ports=(places.PORT,),
         stop_seconds=edge.stop_seconds(ready, Deadlines()) + ENDPOINT_SECONDS,
     )
+
+
+def _tls(topology: Topology, node: Node) -> ServiceTls | None:
+    if not topology.tls.enabled:
+        return None
+    own = str(LAYOUT.conf(node) / PEM)
+    return ServiceTls(certificate=own, trust=certificates.trusted(topology))
 
 
 def _upstreams(topology: Topology, service: Service, deployed: Iterable[Service]) -> dict[str, str]:
@@ -156,16 +167,16 @@ def _objects(blueprint: Blueprint, service: Service) -> tuple[Manifest, ...]:
 
 
 def _box(topology: Topology, service: Service, runs: Server) -> pods.Box:
-    asked = service.resources
+    asked, tls = service.resources, topology.tls.enabled
     return pods.Box(
         server=runs,
         name=service.name,
         image=topology.kubernetes.images.tool,
         size=Pod(cpu=asked.cpu_request / 1000, memory=asked.memory_limit / 1024),
         cpu_limit=asked.cpu_limit / 1000,
-        ready=probes.of_service(service.probes.ready, places.PORT),
-        alive=probes.of_service(service.probes.alive, places.PORT),
-        start=probes.service_start(service.probes, places.PORT),
+        ready=probes.of_service(service.probes.ready, places.PORT, tls=tls),
+        alive=probes.of_service(service.probes.alive, places.PORT, tls=tls),
+        start=probes.service_start(service.probes, places.PORT, tls=tls),
         env=(
             pods.from_pod(INSTANCE, "metadata.name"),
             EnvVar(name="HOME", value="/tmp"),  # noqa: S108 - the pod's own
@@ -192,11 +203,27 @@ def _autoscaler(topology: Topology, service: Service, name: str) -> HorizontalPo
     )
 
 
+def _by_tls(topology: Topology, name: str) -> dict[str, str] | None:
+    """How ingress-nginx reaches the gateway by TLS, and verifies it.
+
+    https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/
+    """
+    if not topology.tls.enabled:
+        return None
+    return {
+        f"{NGINX}/backend-protocol": "HTTPS",
+        f"{NGINX}/proxy-ssl-secret": f"{names.namespace(topology)}/{names.certificate(name)}",
+        f"{NGINX}/proxy-ssl-verify": "on",
+        f"{NGINX}/proxy-ssl-name": names.dns(topology, name),
+        f"{NGINX}/proxy-ssl-server-name": "on",
+    }
+
+
 def _ingress(topology: Topology, name: str, host: str) -> Ingress:
     backend = IngressServiceBackend(name=name, port=ServiceBackendPort(number=places.PORT))
     path = HTTPIngressPath(path="/", pathType="Prefix", backend=IngressBackend(service=backend))
     return Ingress(
-        metadata=names.meta(topology, name, names.SERVICE),
+        metadata=names.meta(topology, name, names.SERVICE, annotations=_by_tls(topology, name)),
         spec=IngressSpec(
             ingressClassName=topology.kubernetes.ingress_class,
             tls=[IngressTLS(hosts=[host], secretName=f"{name}-tls")],

@@ -121,8 +121,8 @@ def _job(context: Context, plan: Plan, of: SetPlan, folder: Path) -> Job:
         keyfile=str(folder / of.replica_set / KEYFILE),
         address=listens,
         port=port,
-        tls=str(folder / of.replica_set / tls.PEM) if context.trust else "",
-        trust=context.trust,
+        tls=str(folder / of.replica_set / tls.PEM) if tls.issued_here(context) else "",
+        trust=context.trust if tls.issued_here(context) else "",
         snapshot=plan.manifest.sets[of.replica_set].key,
         pieces=tuple(
             PieceModel(
@@ -238,7 +238,7 @@ def _write_conf(context: Context, replica_set: SetNodes, folder: Path) -> None:
         f", tls: {{mode: requireTLS, certificateKeyFile: {folder}/{tls.PEM}, "
         f"CAFile: {context.trust}, allowConnectionsWithoutCertificates: true}}"
     )
-    secured = ours if context.trust else ""
+    secured = ours if tls.issued_here(context) else ""
     text = f"""# {replica_set.name} as it was, for a look: no member of any set.
 net: {{bindIp: {listens}, port: {port}, unixDomainSocket: {{enabled: false}}{secured}}}
 storage: {{dbPath: {folder}/data, wiredTiger: {{engineConfig: {{cacheSizeGB: 0.25}}}}}}

@@ -57,7 +57,7 @@ def command(
       skillswap-ops render --check gitops/
       skillswap-ops render -f large -o gitops/
     """
-    from skillswap_ops.kubernetes.rendering import check_folder, write_folder
+    from skillswap_ops.kubernetes.rendering import certificates_to_give, check_folder, write_folder
     from skillswap_ops.options import Selection
     from skillswap_ops.wiring import home_folder, selected_topology
 
@@ -74,9 +74,19 @@ def command(
                 f"{len(missing)} secrets are left out: `provision` makes them, "
                 "--with-secrets writes them"
             )
+        _tell_given(certificates_to_give(chosen))
     if check is not None:
         rows = check_folder(chosen, folder, check, secrets=with_secrets)
         _print(rows, check)
+
+
+def _tell_given(secrets: dict[str, tuple[str, ...]]) -> None:
+    if secrets:
+        console.say(
+            f"{len(secrets)} secrets with certificates are yours to make (docs/kubernetes.md), for:"
+        )
+    for secret, names in secrets.items():
+        console.say(f"  {secret}: {', '.join(names)}")
 
 
 def _print(rows: "tuple[Difference, ...]", folder: Path) -> None:

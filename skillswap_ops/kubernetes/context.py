@@ -7,7 +7,6 @@ import mongo.servers
 import postgres.servers
 from cluster.clock import SYSTEM_CLOCK
 from cluster.context import Context
-from cluster.errors import InvalidInputError
 from cluster.inventory import Kind
 from cluster.kubernetes.target import KubernetesTarget
 from cluster.kubernetes_settings import SecretSource
@@ -19,6 +18,7 @@ from cluster.topology import Topology
 from manifests import redis
 from manifests.kubernetes.archive import refuse_local_store
 from manifests.kubernetes.blueprint import Blueprint
+from manifests.kubernetes.certificates import refuse_without_source
 from manifests.kubernetes.inventory import pod_inventory
 from manifests.kubernetes.programs import LAYOUT, SECRETS, PodPrograms
 from manifests.kubernetes.vault import Recorded, generated, placeholders
@@ -76,10 +76,11 @@ def blueprint(topology: Topology, store: SecretStore | None) -> Blueprint:
     """What the objects of a topology are made from.
 
     Without `objects.external` there is no bucket for files, and so no service `files`. Raises
-    InvalidInputError where a repository is in the local target's own store, and for TLS.
+    InvalidInputError where a repository is in the local target's own store, and where nothing gives
+    pods the certificates that they are to have.
     """
     refuse_local_store(topology)
-    _refuse_tls(topology)
+    refuse_without_source(topology)
     context = pod_context(topology, store)
     engine_passwords(context)
     known = stores(context)
@@ -91,15 +92,6 @@ def blueprint(topology: Topology, store: SecretStore | None) -> Blueprint:
         services=tuple(each for each in CATALOGUE.services if known.s3 or not each.s3),
         secrets=context.secrets,
     )
-
-
-def _refuse_tls(topology: Topology) -> None:
-    """Raises InvalidInputError: nothing gives pods their certificates yet."""
-    if topology.tls.enabled:
-        raise InvalidInputError(
-            "tls.enabled: on Kubernetes nothing gives pods their certificates yet",
-            "leave it out there; network policies keep strangers away from every port",
-        )
 
 
 def _servers(context: Context) -> tuple[Server, ...]:

@@ -1,7 +1,8 @@
 """What operators must have defined in the cluster before objects of theirs can be made.
 
 Monitors, rules and snapshot classes are left out where nobody would read them, and that is said;
-without the passwords that an operator is to fetch nothing could start, so that is an error.
+without the passwords or the certificates that an operator is to bring nothing could start, so that
+is an error.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +16,12 @@ from manifests.kubernetes.objects import Manifest
 OPTIONAL = {
     "monitoring.coreos.com/v1": "the Prometheus operator",
     "snapshot.storage.k8s.io/v1": "the snapshot controller",
+}
+NEEDED = {
+    "external-secrets.io/v1": (
+        "install External Secrets, or set kubernetes.secrets.source to generated"
+    ),
+    "cert-manager.io/v1": "install cert-manager, or set kubernetes.tls.source to given",
 }
 Kind = tuple[str, str]  # API version, kind
 Say = Callable[[str], None]
@@ -53,11 +60,11 @@ def _kind(manifest: Manifest) -> Kind:
 
 
 def _tell(missing: set[Kind], say: Say) -> None:
-    needed = sorted(kind for version, kind in missing if version not in OPTIONAL)
+    needed = {kind: version for version, kind in missing if version not in OPTIONAL}
     if needed:
         raise MissingPrerequisiteError(
-            f"the cluster does not know {', '.join(needed)}: its operator is not installed",
-            "install External Secrets, or set kubernetes.secrets.source to generated",
+            f"the cluster does not know {', '.join(sorted(needed))}: an operator is not installed",
+            "; ".join(NEEDED[version] for version in sorted(set(needed.values()))),
         )
     for version, kind in sorted(missing):
         say(f"left out: {kind}, for {OPTIONAL[version]} is not in the cluster")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from cluster.clock import SYSTEM_CLOCK
-from cluster.errors import InvalidInputError
+from cluster.errors import InvalidInputError, RefusedError
 from cluster.files import write_atomic
 from cluster.kubernetes.api import Api, connect
 from cluster.kubernetes.labels import namespace
@@ -14,7 +14,7 @@ from cluster.layout import Layout
 from cluster.plan import Event, Finished, Outcome, Started, Step, todo
 from cluster.secrets import SecretStore
 from cluster.topology import Topology
-from cluster.topology_file import dump_topology
+from cluster.topology_file import dump_topology, load_topology
 from manifests.kubernetes.build import components
 from manifests.kubernetes.component import Component
 from manifests.kubernetes.volumes import claims
@@ -37,6 +37,7 @@ def plan(selection: Selection, state: str | None) -> list[Finished]:
     """What `provision` would do to the objects as they are now, drift included."""
     require_engine()
     topology = _topology(selection)
+    refuse_other_tls(_layout(selection, topology), topology)
     found = _components(selection, topology)
     steps = steps_of(found)
     changes = _engine(selection, topology, found, state).preview()
@@ -53,9 +54,10 @@ def provision(selection: Selection, state: str | None) -> list[Finished]:
 
     require_engine()
     topology = _topology(selection)
+    layout = _layout(selection, topology)
+    refuse_other_tls(layout, topology)
     found = _components(selection, topology)
     steps = steps_of(found)
-    layout = Layout(home_folder(selection.home) / topology.name)
     engine = _engine(selection, topology, found, state)
     write_atomic(layout.topology, dump_topology(topology), mode=0o644)
     progress = Progress(steps.values())
@@ -87,6 +89,18 @@ def destroy(selection: Selection, state: str | None, *, yes: bool) -> None:
 
 def _not_a_word(_: Change) -> None:
     """Nothing is told while objects go."""
+
+
+def refuse_other_tls(layout: Layout, topology: Topology) -> None:
+    """Raises RefusedError where pods that take TLS alone would meet those that know none."""
+    if not layout.topology.exists():
+        return
+    if load_topology(layout.topology).tls.enabled is not topology.tls.enabled:
+        raise RefusedError(
+            f"tls.enabled would change to {str(topology.tls.enabled).lower()}: members could "
+            "elect nobody while some have it and some have not",
+            f"keep it; for a cluster that is begun anew after `destroy`, remove {layout.topology}",
+        )
 
 
 def steps_of(found: Iterable[Component]) -> dict[str, Step]:
@@ -149,7 +163,11 @@ def _api(topology: Topology, component: Component) -> Api:
 
 
 def _store(selection: Selection, topology: Topology) -> SecretStore:
-    return SecretStore(Layout(home_folder(selection.home) / topology.name).secrets)
+    return SecretStore(_layout(selection, topology).secrets)
+
+
+def _layout(selection: Selection, topology: Topology) -> Layout:
+    return Layout(home_folder(selection.home) / topology.name)
 
 
 def _topology(selection: Selection) -> Topology:
@@ -159,7 +177,7 @@ def _topology(selection: Selection) -> Topology:
 def _engine(
     selection: Selection, topology: Topology, found: Sequence[Component], state: str | None
 ) -> Engine:
-    layout = Layout(home_folder(selection.home) / topology.name)
+    layout = _layout(selection, topology)
     if (layout.root / "supervisor").is_dir():
         raise InvalidInputError(
             f"{topology.name} is a cluster of the local target in {layout.root}",

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from cluster.files import write_atomic, write_private
+from cluster.kubernetes_settings import Given
 from cluster.layout import Layout
 from cluster.secrets import SecretStore
 from cluster.topology import Topology
-from manifests.kubernetes.build import components
+from manifests.kubernetes.build import certified, components
+from manifests.kubernetes.certificates import dns_names
 from manifests.kubernetes.component import Component
+from manifests.kubernetes.names import certificate
 from manifests.kubernetes.render import Difference, differences, left_out, texts
 from skillswap_ops.kubernetes.context import blueprint
 
@@ -39,6 +42,16 @@ def write_folder(
         if not row.object and row.what == "is not rendered any more":
             (folder / row.file).unlink()
     return len(files), () if secrets else hidden
+
+
+def certificates_to_give(topology: Topology) -> dict[str, tuple[str, ...]]:
+    """The Secrets that somebody else makes, each with the names that its certificate must have."""
+    if not isinstance(topology.kubernetes.tls, Given):
+        return {}
+    return {
+        certificate(node.name): dns_names(topology, node)
+        for node in certified(blueprint(topology, None))
+    }
 
 
 def check_folder(

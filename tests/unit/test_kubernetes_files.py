@@ -246,11 +246,6 @@ def test_every_service_of_the_catalogue_is_there() -> None:
     assert {component.name for component in parts("tp3")} >= {"services", "monitoring"}
 
 
-def test_tls_is_refused_until_something_gives_pods_certificates() -> None:
-    with pytest.raises(InvalidInputError, match=r"tls.enabled: on Kubernetes nothing gives pods"):
-        blueprint(topology({"tls.enabled": True}), None)
-
-
 def test_a_store_of_the_local_target_is_refused() -> None:
     """It lives in the memory of one process on one machine."""
     edits: dict[str, object] = {

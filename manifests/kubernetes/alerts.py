@@ -12,6 +12,7 @@ from cluster.topology import Topology
 PAGE, TICKET = "page", "ticket"
 DAY_SECONDS = 86_400
 OLD_SHARE = 1 / 4  # of a certificate's life
+WITHOUT = "archiver-.+|console-.+|.+-exporter-.+"  # pods that show none
 
 
 @dataclass(frozen=True)
@@ -153,11 +154,12 @@ def _certificates(topology: Topology) -> tuple[Alert, ...]:
     if not topology.tls.enabled or not isinstance(topology.kubernetes.tls, CertManager):
         return ()
     namespace = topology.kubernetes.namespace or topology.name
+    pods = f'namespace="{namespace}", pod!~"{WITHOUT}"'
     seconds = round(topology.tls.leaf_days * DAY_SECONDS * OLD_SHARE)
     return (
         Alert(
             "CertificateGetsOld",
-            f'time() - max by (pod) (kube_pod_start_time{{namespace="{namespace}"}}) > {seconds}',
+            f"time() - max by (pod) (kube_pod_start_time{{{pods}}}) > {seconds}",
             600,
             TICKET,
             "{{ $labels.pod }} runs with the certificate that it began with: start it anew",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -19,13 +20,15 @@ from cluster.layout import Layout, PodLayout
 from cluster.secrets import SecretStore
 from cluster.target import Target, ToolResult
 from cluster.topology_file import dump_topology
-from manifests.kubernetes.alerts import alerts
+from manifests.kubernetes.alerts import WITHOUT, alerts
 from manifests.kubernetes.build import components, objects
 from manifests.kubernetes.component import Component
 from manifests.kubernetes.inventory import pod_inventory
 from manifests.kubernetes.objects import Manifest
 from manifests.kubernetes.programs import PodPrograms
 from mongo import certificates as mongo_certificates
+from mongo.backup.planning import Plan, SetPlan
+from mongo.backup.restoring import _job
 from postgres import certificates as postgres_certificates
 from postgres import instance
 from skillswap_ops.engines import engine_steps
@@ -53,7 +56,7 @@ SOURCES: dict[str, dict[str, object]] = {
 PEM, CA = "/skillswap/conf/tls.pem", "/skillswap/trust/ca.crt"
 HOST = re.compile(r"\b([a-z0-9-]+(?:\.[a-z0-9-]+)?)\.skillswap\.svc\.cluster\.local\b")
 PLAIN = re.compile(
-    r"http://[a-z0-9.-]+\.svc|redis://|mongodb://[^\s,]*directConnection=true(?!&tls=true)"
+    r"http://[a-z0-9.-]+\.svc|redis://|mongodb://[^,]*?directConnection=true(?!&tls=true)"
     r"|sslmode=(?!verify-full)|^ *- host (?:all|replication) ",
     re.MULTILINE,
 )
@@ -433,6 +436,16 @@ def test_a_copy_in_a_pod_does_without_a_certificate_that_its_backup_names(tmp_pa
     assert "hostssl" not in target.texts[0]
 
 
+def test_a_copy_of_a_set_in_a_pod_speaks_over_its_loopback(tmp_path: Path) -> None:
+    """Nothing gives it a certificate there: its client must not ask for one."""
+    manifest = SimpleNamespace(sets={"shard-a": SimpleNamespace(key="snapshots/1")})
+    plan = cast("Plan", SimpleNamespace(manifest=manifest, cut=(1, 0)))
+    of = cast("SetPlan", SimpleNamespace(replica_set="shard-a", pieces=()))
+    job = _job(in_pod(tmp_path), plan, of, tmp_path)
+    assert (job.tls, job.trust) == ("", "")
+    assert job.address.startswith("127.")
+
+
 def test_render_lists_the_secrets_that_are_to_be_given(tmp_path: Path) -> None:
     wanted = certificates_to_give(topology(on("given")))
     made = {
@@ -488,11 +501,20 @@ def test_an_old_pod_is_told_of_before_its_certificate_ends() -> None:
     """It had at least a third of 90 days left when it was read."""
     edits = {**on("cert-manager"), "tls.leaf_days": 90}
     (alert,) = [each for each in alerts(topology(edits)) if each.name == "CertificateGetsOld"]
-    namespace = 'namespace="skillswap"'
     limit = round(22.5 * 86_400)
-    assert (
-        alert.expression == f"time() - max by (pod) (kube_pod_start_time{{{namespace}}}) > {limit}"
-    )
+    pods = f'{{namespace="skillswap", pod!~"{WITHOUT}"}}'
+    assert alert.expression == f"time() - max by (pod) (kube_pod_start_time{pods}) > {limit}"
     assert limit < 30 * 86_400
     for quiet in (topology(), topology(on("given"))):
         assert "CertificateGetsOld" not in {each.name for each in alerts(quiet)}
+
+
+def test_it_is_of_pods_with_a_certificate_alone() -> None:
+    all_ = found("cert-manager")
+    having = {
+        name: any(path.endswith("/tls.pem") for path in files_of(all_, template))
+        for name, template in templates(
+            tuple(e for e in all_ if e.kind in {"StatefulSet", "Deployment"})
+        )
+    }
+    assert {name: re.fullmatch(WITHOUT, f"{name}-1") is None for name in having} == having

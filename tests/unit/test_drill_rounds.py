@@ -104,7 +104,7 @@ def run(folder: Path, made: Drill, seed: int = 3) -> RunSummary:
 
 def test_a_soak_breaks_and_mends_until_its_time_is_up(tmp_path: Path) -> None:
     cluster = SoakedCluster()
-    summary = run(tmp_path, soak(cluster))
+    summary = run(tmp_path, with_rounds(soak(cluster), 5.0, 0.1, 0.3))
     rounds = [finding for finding in summary.findings if finding.check == ROUNDS]
     assert summary.conclusion == "pass", summary.reasons
     assert len(rounds) == len(cluster.mended) >= 2
@@ -114,7 +114,8 @@ def test_a_soak_breaks_and_mends_until_its_time_is_up(tmp_path: Path) -> None:
     assert not list((tmp_path / "open-faults").glob("*.json"))
     events = read_events(summary.folder / EVENTS)
     holds = [event.what.hold for event in events if isinstance(event.what, RoundBegan)]
-    again = read_events(run(tmp_path, soak(SoakedCluster())).folder / EVENTS)
+    other = with_rounds(soak(SoakedCluster()), 5.0, 0.1, 0.3)
+    again = read_events(run(tmp_path, other).folder / EVENTS)
     held = [event.what.hold for event in again if isinstance(event.what, RoundBegan)]
     assert holds[:2] == held[:2]
 
